@@ -1,0 +1,207 @@
+"""Claims: what a paper says, what we measure, whether it holds. Failures are shown as failures.
+
+A claim is a function that returns a ``Verdict``. Quick ones (under 5 s) run in every test run. Long ones store their
+verdict, with the seeds, versions, cost and a hash of the code they ran, in ``nde_lab/<part>/results/<paper>.json``;
+``stale`` says when that code has changed since.
+"""
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import json
+import pkgutil
+import platform
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """measured: number, sentence or {name: number or list}; expected: a sentence with the bound; holds: the verdict."""
+    measured: Any
+    expected: str
+    holds: bool
+    note: str = ""
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One result of one paper. ``says`` is the paper's statement in our words, ``where`` its place in the paper."""
+    function: Callable[[], Verdict]
+    paper: str
+    where: str
+    says: str
+    cost: str = "quick"
+    seeds: int = 1
+    uses: tuple[str, ...] = field(default=())
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+    def code_hash(self) -> str:
+        """Hash of the source of the modules that this claim runs: its own, and those named in ``uses``."""
+        digest = hashlib.sha256()
+        for module in sorted({self.function.__module__, *self.uses}):
+            digest.update(Path(importlib.util.find_spec(module).origin).read_bytes())
+        return digest.hexdigest()[:16]
+
+    @property
+    def store(self) -> Path:
+        part = PACKAGE.joinpath(*self.function.__module__.split(".")[1:2])
+        return part / "results" / f"{self.paper}.json"
+
+    def run(self) -> dict:
+        """Run now; returns the ledger's row (not stored)."""
+        started = time.perf_counter()
+        verdict = self.function()
+        if not isinstance(verdict, Verdict):
+            raise TypeError(f"claim {self.name} returned {type(verdict).__name__}; a claim returns a Verdict")
+        return self._row(verdict=asdict(verdict), seconds=round(time.perf_counter() - started, 1))
+
+    def stored(self) -> dict | None:
+        """The stored row of a long claim, or None if it was never run."""
+        if not self.store.exists():
+            return None
+        row = json.loads(self.store.read_text(encoding="utf-8")).get(self.name)
+        return None if row is None else self._row(**row)
+
+    def save(self) -> dict:
+        """Run a long claim and store its verdict (other claims of the file are kept)."""
+        row = self.run()
+        import numpy
+        import torch
+        stored = {"verdict": row["verdict"], "seconds": row["seconds"], "code_hash": self.code_hash(),
+                  "versions": {"python": platform.python_version(), "torch": torch.__version__.split("+")[0],
+                               "numpy": numpy.__version__}}
+        rows = json.loads(self.store.read_text(encoding="utf-8")) if self.store.exists() else {}
+        self.store.parent.mkdir(exist_ok=True)
+        partial = self.store.with_suffix(".part")
+        text = json.dumps(rows | {self.name: stored}, indent=1, sort_keys=True, default=_plain)
+        partial.write_text(text + "\n", encoding="utf-8")
+        partial.replace(self.store)      # a stopped run leaves the old file whole
+        return self._row(**stored)
+
+    def stale(self) -> str:
+        """A sentence if the stored result is missing or older than its code, else an empty string."""
+        row = self.stored()
+        again = f"run `nde-lab claims --paper {self.paper} --long`"
+        if row is None:
+            return f"claim {self.name} has no stored result; {again}"
+        return "" if row["code_hash"] == self.code_hash() else f"the code behind claim {self.name} has changed; {again}"
+
+    def _row(self, **more) -> dict:
+        return {"name": self.name, "paper": self.paper, "where": self.where, "says": self.says, "cost": self.cost,
+                "seeds": self.seeds, **more}
+
+
+def _plain(value):
+    """Numbers of numpy and torch as JSON."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"a verdict holds numbers, sentences, lists and dicts, not {type(value).__name__}")
+
+
+_CLAIMS: dict[tuple[str, str], Claim] = {}
+
+
+def claim(*, paper: str, where: str, says: str, cost: str = "quick", seeds: int = 1, uses: tuple[str, ...] = ()):
+    """Register a function as a claim: ``@claim(paper="...", where="Fig 3a", says="...")``.
+
+    cost: "quick" (runs in every test run) or "long" (stored). seeds: how many the verdict rests on. uses: further
+    modules whose change makes a stored result stale (the function's own module always counts).
+    """
+    if cost not in ("quick", "long"):
+        raise ValueError(f'a claim costs "quick" or "long", got {cost!r}')
+
+    def register(function):
+        made = Claim(function, paper, where, says, cost, seeds, tuple(uses))
+        _CLAIMS[paper, made.name] = made
+        return function
+    return register
+
+
+def load_all() -> None:
+    """Import every module of the package that registers experiments or claims (the parts; one level of papers)."""
+    skip = {"cli", "explore", "solvers"}
+    for part in pkgutil.iter_modules([str(PACKAGE)]):
+        if part.ispkg and part.name not in skip:
+            for module in pkgutil.iter_modules([str(PACKAGE / part.name)]):
+                importlib.import_module(f"nde_lab.{part.name}.{module.name}")
+
+
+def claims(*, paper: str | None = None) -> list[Claim]:
+    """All registered claims, or those of one paper; an unknown paper is a ValueError that lists the known ones."""
+    load_all()
+    known = sorted({p for p, _ in _CLAIMS})
+    if paper is not None and paper not in known:
+        raise ValueError(f"no claims for paper {paper!r}; papers with claims: {', '.join(known) or 'none'}")
+    return [c for (p, _), c in _CLAIMS.items() if paper in (None, p)]
+
+
+def ledger(*, paper: str | None = None, long: bool = False, progress: Callable[[str], None] | None = None) -> list[dict]:
+    """The rows of the ledger. Quick claims run now; long ones show their stored result, or re-run with ``long``."""
+    rows = []
+    for c in claims(paper=paper):
+        if progress and (c.cost == "quick" or long):
+            progress(f"running {c.paper}: {c.name} ...")
+        if c.cost == "quick":
+            rows.append(c.run())
+        elif long:
+            rows.append(c.save())
+        else:
+            rows.append((c.stored() or c._row()) | {"stale": c.stale()})
+    return rows
+
+
+def as_text(rows: list[dict]) -> str:
+    """The ledger for a terminal: paper says / we measure / holds."""
+    lines = []
+    for row in rows:
+        verdict = row.get("verdict")
+        mark = "never run" if verdict is None else "holds" if verdict["holds"] else "DOES NOT HOLD"
+        lines += [f"{row['paper']} | {row['name']} | {row['where']} | {mark}", f"  paper says   {row['says']}"]
+        if verdict:
+            lines += [f"  we expect    {verdict['expected']}",
+                      *_measured(verdict["measured"], verdict["unit"]),
+                      *([f"  note         {verdict['note']}"] if verdict["note"] else []),
+                      f"  cost         {row['cost']}, {row['seconds']} s, {row['seeds']} seed(s)"]
+        if row.get("stale"):
+            lines.append(f"  stale        {row['stale']}")
+        lines.append("")
+    held = sum(bool(r.get("verdict") and r["verdict"]["holds"]) for r in rows)
+    return "\n".join([*lines, f"{held} of {len(rows)} claims hold"])
+
+
+def _measured(measured, unit: str) -> list[str]:
+    if isinstance(measured, dict):
+        width = max(map(len, measured), default=0)
+        return ["  we measure" + (f" ({unit})" if unit else ""),
+                *(f"    {k:<{width}}  {_short(v)}" for k, v in measured.items())]
+    return [f"  we measure   {_short(measured)}{' ' + unit if unit else ''}"]
+
+
+def _short(value) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, (list, tuple)):
+        return "  ".join(_short(v) for v in value)
+    return str(value)
+
+
+def main_json(rows: list[dict]) -> str:
+    """The ledger as JSON text."""
+    return json.dumps(rows, indent=1, default=_plain)
+
+
+def source_of(c: Claim) -> str:
+    """Where a claim is written: module and line, for links."""
+    return f"{sys.modules[c.function.__module__].__name__}:{inspect.getsourcelines(c.function)[1]}"
