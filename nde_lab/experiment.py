@@ -7,6 +7,7 @@ the reader's browser. Randomness is declared by ``draws``, never drawn inside.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -84,20 +85,20 @@ def experiment(*, paper: str) -> Callable[[type], type]:
         if both := set(cls.live) & set(cls.fixed):
             raise TypeError(f"knobs {sorted(both)} of {cls.__name__} are both live and fixed")
         cls.paper = paper
-        cls.__post_init__ = _checked(getattr(cls, "__post_init__", None))
+        cls.__init__ = _checked(cls.__init__)
         _REGISTERED[cls.__name__] = cls
         return cls
     return register
 
 
-def _checked(inner: Callable | None) -> Callable:
-    """A ``__post_init__`` that checks every fixed knob, then runs the class's own."""
-    def __post_init__(self):
+def _checked(init: Callable) -> Callable:
+    """The dataclass's ``__init__`` (already made, so a ``__post_init__`` would come too late) with checked knobs."""
+    @functools.wraps(init)
+    def __init__(self, *args, **kwargs):
+        init(self, *args, **kwargs)
         for name, made in type(self).fixed.items():
             object.__setattr__(self, name, made.check(name, getattr(self, name)))
-        if inner is not None:
-            inner(self)
-    return __post_init__
+    return __init__
 
 
 def registered() -> dict[str, type]:
