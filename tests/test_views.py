@@ -1,0 +1,75 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from toys import NoisyGrowth, SineFit
+
+from nde_lab.experiment import Frame, Status, last, run
+from nde_lab.views import (
+    Arrows,
+    Axis,
+    Band,
+    Bars,
+    HeatMap,
+    Line,
+    Panel,
+    Paths,
+    Points,
+    Rule,
+    View,
+    still,
+)
+
+
+def _frame() -> Frame:
+    x = np.linspace(0, 1, 5)
+    arrays = {"x": x, "y": x**2, "many": np.stack([x, 2 * x]), "low": x - 1, "high": x + 1, "z": np.outer(x, x)}
+    return Frame(0, {"step": np.array([1.0, 2.0]), "loss": np.array([0.5, 0.25])}, arrays, Status("running", "", 0), {}, 0)
+
+
+ALL = [Line("x", "y", role="ode", label="curve"), Points("x", "y"), Paths("x", "many"), Bars("x", "y"),
+       HeatMap("z", "x", "x", label="z"), Arrows("x", "y", "low", "high"), Band("x", "low", "high"), Rule(0.5)]
+
+
+@pytest.mark.parametrize("mark", ALL, ids=lambda m: m.kind)
+def test_every_mark_leaves_ink(mark):
+    panel = Panel("p", Axis("x", low=0, high=1), Axis("y", low=-1, high=2), [mark], alt="a picture")
+    blank = Panel("p", panel.x, panel.y, [Rule(99.0)], alt="nothing inside the range")
+    pictures = []
+    for p in (panel, blank):
+        figure = still(View([p]), _frame())
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        pictures.append(np.asarray(canvas.buffer_rgba()).copy())
+    assert pictures[0].shape == pictures[1].shape and (pictures[0] != pictures[1]).any(axis=-1).sum() > 40
+
+
+def test_observables_are_the_arrays_and_not_the_history():
+    view = View([Panel("p", Axis("x"), Axis("y"), [*ALL, Line("history.step", "history.loss")], alt="all")])
+    assert view.observables() == {"x", "y", "many", "low", "high", "z"}
+    assert json.loads(json.dumps(view.to_dict()))["panels"][0]["marks"][4]["kind"] == "heatmap"
+
+
+@pytest.mark.parametrize("experiment", [SineFit, NoisyGrowth])
+def test_a_view_finds_all_that_it_draws_in_the_frames(experiment):
+    frame = last(run(experiment, steps=5))
+    assert experiment().view().observables() <= set(frame.arrays)
+    still(experiment().view(), frame)
+
+
+@pytest.mark.parametrize("bad, word", [
+    (lambda: Line("x", "y", role="pink"), "unknown role 'pink'"), (lambda: Axis("x", scale="cubic"), "linear or log"),
+    (lambda: Panel("p", Axis("x"), Axis("y"), ALL, alt=" "), "alternative text"),
+    (lambda: Panel("p", Axis("x"), Axis("y"), [], alt="a"), "no marks"),
+    (lambda: still(View([Panel("p", Axis("x"), Axis("y"), [Line("x", "w")], alt="a")]), _frame()), "draws 'w'"),
+])
+def test_refusals(bad, word):
+    with pytest.raises(ValueError, match=word):
+        bad()
+
+
+def test_a_panel_without_text_cannot_be_made_by_replacing_it():
+    with pytest.raises(ValueError, match="alternative text"):
+        replace(View([Panel("p", Axis("x"), Axis("y"), ALL, alt="a")]).panels[0], alt="")
