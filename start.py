@@ -2,13 +2,13 @@
 """nde_lab on a machine that has Python 3.11 or newer and nothing else.
 
     python3 start.py lab     set up, then open the live book in JupyterLab
-    python3 start.py test    set up, then run all tests (they want node and Chromium; see CONTRIBUTING.md)
+    python3 start.py test    set up, then run all tests (some want node and Chromium: see CONTRIBUTING.md)
 
-Everything is put into the folder .venv beside this file; delete that folder to undo it. The second time, nothing is
-installed and it starts at once. What follows the command goes to it: `lab --no-browser --port 9000`,
-`test tests/test_cli.py -x`. Two options are for the set-up itself:
+Everything is put into the folder .venv beside this file; delete that folder to undo it. The second time,
+nothing is installed and it starts at once. What follows the command goes to it:
+`lab --no-browser --port 9000`, `test tests/test_cli.py -x`. Two options are for the set-up itself:
 
-    --cpu            Linux: the small CPU build of torch, from PyTorch's own index (0.8 GB on disk, not 4.2 GB)
+    --cpu            Linux: the small CPU build of torch, from PyTorch's own index
     --wheels FOLDER  install from a folder of wheels, with no network (CONTRIBUTING.md says how to fill one)
 """
 import hashlib
@@ -38,13 +38,13 @@ class Trouble(Exception):
 
 def main(arguments):
     if sys.version_info < (3, 11):
-        raise Trouble("nde_lab needs Python 3.11 or newer; this is Python %s (%s). Install a newer one beside it and "
-                      "call that: python3.12 start.py lab" % (platform.python_version(), sys.executable))
+        raise Trouble(f"nde_lab needs Python 3.11 or newer; this is Python {platform.python_version()} "
+                      f"({sys.executable}). Install a newer one beside it and call that: python3.12 start.py lab")
     if not arguments or arguments[0] not in LOCKS:
         asked_for_help = not arguments or arguments[0] in ("-h", "--help")
         raise Trouble(__doc__ if asked_for_help else
-                      f"start.py has two commands, `lab` and `test`; {arguments[0]!r} is neither. After a set-up, "
-                      f"{BIN.relative_to(ROOT) / 'nde-lab'} has the others.")
+                      f"start.py has two commands, `lab` and `test`; {arguments[0]!r} is neither. After a "
+                      f"set-up, {BIN.relative_to(ROOT) / 'nde-lab'} has the others.")
     command, (cpu, wheels, rest) = arguments[0], options(arguments[1:])
     set_up(command, cpu=cpu, wheels=wheels)
     go(["-m", "nde_lab.cli", "lab", *rest] if command == "lab" else ["-m", "pytest", *rest], command)
@@ -77,7 +77,7 @@ def set_up(command, *, cpu, wheels):
         return
     small = cpu or sys.platform != "linux"
     free = shutil.disk_usage(ROOT).free / 1e9
-    print(f"Setting up {VENV}: about {NEEDS_GB[small]} GB on disk, {free:.0f} GB are free. This happens once.", flush=True)
+    print(f"Setting up {VENV}, once: about {NEEDS_GB[small]} GB on disk; {free:.0f} GB are free.", flush=True)
     if not usable(cpu):
         make_venv()
     if cpu:
@@ -126,8 +126,8 @@ def usable(cpu):
         return False
     if any(text.splitlines()[0] != str(ROOT) for text in stamps().values()):
         return False
-    answer = subprocess.run([str(PYTHON), "-c", "import sys; sys.exit(sys.version_info < (3, 11))"], capture_output=True)
-    return answer.returncode == 0
+    new_enough = "import sys; sys.exit(sys.version_info < (3, 11))"
+    return subprocess.run([str(PYTHON), "-c", new_enough], capture_output=True).returncode == 0
 
 
 def make_venv():
@@ -135,9 +135,9 @@ def make_venv():
         import venv
         venv.EnvBuilder(with_pip=True, clear=True, symlinks=os.name != "nt").create(VENV)
     except (ImportError, subprocess.CalledProcessError, OSError) as error:
-        raise Trouble(f"Python could not make the folder .venv ({error}). On Debian and Ubuntu the part that does it is a "
-                      "package of its own: sudo apt install python3-venv. Otherwise look at the permissions of "
-                      f"{ROOT} and at the free disk space.") from None
+        raise Trouble(f"Python could not make the folder .venv ({error}). On Debian and Ubuntu the part that does "
+                      "it is a package of its own: sudo apt install python3-venv. Otherwise look at the "
+                      f"permissions of {ROOT} and at the free disk space.") from None
 
 
 def fetch_uv(index):
