@@ -39,7 +39,7 @@ class Trouble(Exception):
 def main(arguments):
     if sys.version_info < (3, 11):
         raise Trouble(f"nde_lab needs Python 3.11 or newer; this is Python {platform.python_version()} "
-                      f"({sys.executable}). Install a newer one beside it and call that: python3.12 start.py lab")
+                      f"({sys.executable}). Install a newer one beside it and call it: python3.12 start.py lab")
     if not arguments or arguments[0] not in LOCKS:
         asked_for_help = not arguments or arguments[0] in ("-h", "--help")
         raise Trouble(__doc__ if asked_for_help else
@@ -121,7 +121,7 @@ def done(command, cpu):
 
 
 def usable(cpu):
-    """Can .venv be filled as it is? Not if it does not start, was moved here, or holds the other build of torch."""
+    """Can .venv be filled as it is? Not if it does not start, was moved, or holds the other torch."""
     if not PYTHON.exists() or cpu != CPU_MARK.exists():
         return False
     if any(text.splitlines()[0] != str(ROOT) for text in stamps().values()):
@@ -135,13 +135,13 @@ def make_venv():
         import venv
         venv.EnvBuilder(with_pip=True, clear=True, symlinks=os.name != "nt").create(VENV)
     except (ImportError, subprocess.CalledProcessError, OSError) as error:
-        raise Trouble(f"Python could not make the folder .venv ({error}). On Debian and Ubuntu the part that does "
-                      "it is a package of its own: sudo apt install python3-venv. Otherwise look at the "
+        raise Trouble(f"Python could not make the folder .venv ({error}). On Debian and Ubuntu the part that "
+                      "does it is a package of its own: sudo apt install python3-venv. Otherwise look at the "
                       f"permissions of {ROOT} and at the free disk space.") from None
 
 
 def fetch_uv(index):
-    """uv, at the version above, inside .venv: it installs ten times faster than pip and checks the same hashes."""
+    """uv, at the version above, inside .venv: it installs faster than pip and checks the same hashes."""
     try:
         answer = subprocess.run([str(BIN / "uv"), "--version"], capture_output=True, text=True)
         if answer.stdout.split()[1:2] == [UV.partition("==")[2]]:
@@ -150,7 +150,8 @@ def fetch_uv(index):
         pass
     if subprocess.run([str(PYTHON), "-m", "pip", "--version"], capture_output=True).returncode:
         call([PYTHON, "-m", "ensurepip"], "put pip into .venv")
-    call([PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *index, UV], "fetch uv by pip")
+    call([PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *index, UV],
+         "fetch uv by pip")
 
 
 def without_cuda(lock):
@@ -168,16 +169,17 @@ def call(command, purpose):
         return
     free = shutil.disk_usage(ROOT).free / 1e9
     advice = (f"The disk is full: {free:.1f} GB are free in {ROOT}." if free < 1 else
-              "Most often there is no network: look at the connection and at HTTPS_PROXY, or see --wheels for a "
-              f"machine without one. ({free:.0f} GB of disk are free; ready-made packages exist for Python 3.11 to "
-              f"3.14, and this is {platform.python_version()}.)")
+              "Most often there is no network: look at the connection and at HTTPS_PROXY, or see --wheels for "
+              f"a machine without one. ({free:.0f} GB of disk are free; ready-made packages exist for Python "
+              f"3.11 to 3.14, and this is {platform.python_version()}.)")
     raise Trouble(f"start.py could not {purpose}; the reason is printed above.\n{advice}\n"
                   "The same command goes on where it stopped.")
 
 
 def go(command, purpose):
     """Become the command (on Windows, where that is not possible, wait for it)."""
-    environment = os.environ | {"VIRTUAL_ENV": str(VENV), "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}
+    path = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
+    environment = os.environ | {"VIRTUAL_ENV": str(VENV), "PATH": path}
     if purpose == "test":
         os.chdir(ROOT)
     sys.stdout.flush()

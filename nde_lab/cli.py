@@ -1,7 +1,7 @@
 """The door: ``nde-lab lab | book | claims | bench | doctor``. ``nde-lab COMMAND --help`` explains each.
 
-Every command is a thin call of something that can be imported or run by hand. A failure is a sentence and exit
-code 2; ``doctor`` answers 1 when it found something broken.
+Every command is a thin call of something that can be imported or run by hand. A failure is a sentence and
+exit code 2; ``doctor`` answers 1 when it found something broken.
 """
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ def main(arguments: list[str] | None = None) -> int:
     lab = commands.add_parser("lab", help="open the live book in JupyterLab", description=(
         "Open JupyterLab on a chapter. Options it does not know go to JupyterLab, for example --ip=0.0.0.0."))
     lab.add_argument("notebook", nargs="?", default=FIRST_CHAPTER, metavar="NOTEBOOK",
-                     help="a path, or a chapter's name such as stable_neural_sdes (default: the first chapter)")
+                     help="a path, or a chapter's name such as stable_neural_sdes (default: the first)")
     lab.add_argument("--port", type=int, default=8888, help="first port to try (default 8888)")
     lab.add_argument("--no-browser", action="store_true", help="print the address, open no window")
 
     book = commands.add_parser("book", help="build the book's pages", description=(
-        "Build the book into book/_build/html. Options it does not know go to sphinx-build, such as -W or -E."))
+        "Build the book into book/_build/html. Options it does not know go to sphinx-build, such as -W."))
 
     claims = commands.add_parser("claims", help="what the papers say, what we measure, whether it holds")
     claims.add_argument("--paper", metavar="SLUG", help="only this paper, for example stable-neural-sdes")
-    claims.add_argument("--long", action="store_true", help="run the long claims again and store their results")
+    claims.add_argument("--long", action="store_true", help="run the long claims again, store their results")
     claims.add_argument("--json", action="store_true", help="print JSON")
 
     bench = commands.add_parser("bench", help="run the benchmarks")
@@ -64,8 +64,8 @@ def checkout(holding: str) -> Path:
     for folder in (Path(__file__).resolve().parent.parent, here, *here.parents):
         if (folder / holding).is_dir():
             return folder
-    raise UsageError(f"the folder {holding}/ is neither beside the package nor above {here}; it is part of the "
-                     "repository, not of the installed package: call this inside a clone of it")
+    raise UsageError(f"the folder {holding}/ is neither beside the package nor above {here}; it is part of "
+                     "the repository, not of the installed package: call this inside a clone of it")
 
 
 def need(module: str, extra: str) -> None:
@@ -82,14 +82,14 @@ def run_lab(options, extra: list[str]) -> int:
     command = lab_command(root, notebook, port=options.port,
                           browser=not options.no_browser and has_display(),
                           as_root=hasattr(os, "geteuid") and os.geteuid() == 0)
-    settings = str(Path(__file__).parent / "jupyter")       # no pop-up about news, which would ask the network
+    settings = str(Path(__file__).parent / "jupyter")     # no pop-up about news, which would ask the network
     path = os.pathsep.join(filter(None, [settings, os.environ.get("JUPYTER_CONFIG_PATH")]))
     print(f"Opening {notebook}. The address is printed below; Ctrl-C ends the server.", flush=True)
     return call([*command, *extra], env=os.environ | {"JUPYTER_CONFIG_PATH": path})
 
 
 def find_notebook(name: str) -> tuple[Path, Path]:
-    """(folder that JupyterLab serves, notebook inside it) for a path, or a chapter's name with or without suffix."""
+    """(folder that JupyterLab serves, notebook inside it) for a path or a chapter's name."""
     given = Path(name).expanduser()
     if given.is_file() and given.suffix in (".ipynb", ".md"):
         given = given.resolve()
@@ -103,7 +103,8 @@ def find_notebook(name: str) -> tuple[Path, Path]:
     for chapter in chapters:
         if chapter.with_suffix("").parts[-len(wanted):] == wanted:
             return root, chapter.relative_to(root)
-    raise UsageError(f"no notebook {name!r}; the chapters are: {', '.join(c.stem for c in chapters) or 'none yet'}")
+    names = ", ".join(chapter.stem for chapter in chapters)
+    raise UsageError(f"no notebook {name!r}; the chapters are: {names or 'none yet'}")
 
 
 def lab_command(root: Path, notebook: Path, *, port: int, browser: bool, as_root: bool) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
 MINIMUM_PYTHON = (3, 11)
-# Without these a chapter does not open; the extras `book` and `test` are for those who build and change things.
+# Without these a chapter does not open; `book` and `test` are for those who build and change things.
 READER_EXTRAS = ("", "lab", "data")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
@@ -97,8 +97,8 @@ def torch_works() -> Finding:
     version, _, gradient = answer.stdout.strip().partition(" ")
     if answer.returncode or gradient != "2.0":
         last = (answer.stderr.strip().splitlines() or [f"exit code {answer.returncode}"])[-1]
-        return Finding("broken", f"torch does not start: {last}. Delete .venv and run start.py again; on Linux "
-                                 "torch needs the nvidia-* packages of the lock even without a GPU.")
+        return Finding("broken", f"torch does not start: {last}. Delete .venv and run start.py again; on "
+                                 "Linux torch needs the nvidia-* packages of the lock even without a GPU.")
     return Finding("good", f"torch {version} starts and differentiates.")
 
 
@@ -115,7 +115,8 @@ def bundled_data() -> Finding:
     """The real series come inside the aeon wheel; looked for without importing it (seconds)."""
     spec = importlib.util.find_spec("aeon")
     if spec is None:
-        return Finding("broken", 'aeon, which carries the real series, is missing: pip install "nde_lab[data]".')
+        return Finding("broken", "aeon, which carries the real series, is missing: "
+                                 'pip install "nde_lab[data]".')
     folder = Path(spec.origin).parent / "datasets" / "data" / "BasicMotions"
     if not folder.is_dir():
         return Finding("broken", f"aeon is there, but its bundled series are not ({folder}): "
@@ -126,12 +127,14 @@ def bundled_data() -> Finding:
 def kernel() -> Finding:
     """Notebooks run in the kernel called python3; a kernel of that name of another Python may come first."""
     if importlib.util.find_spec("jupyter_client") is None:
-        return Finding("broken", 'jupyter_client is missing, so no notebook can run: pip install "nde_lab[lab]".')
+        return Finding("broken", "jupyter_client is missing, so no notebook can run: "
+                                 'pip install "nde_lab[lab]".')
     from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
     try:
         spec = KernelSpecManager().get_kernel_spec("python3")
     except NoSuchKernel:
-        return Finding("broken", "there is no Jupyter kernel called python3: python -m ipykernel install --sys-prefix.")
+        return Finding("broken", "there is no Jupyter kernel called python3: "
+                                 "python -m ipykernel install --sys-prefix.")
     program = spec.argv[0]
     # Jupyter reads a bare "python" as the Python that it runs on itself.
     if not re.fullmatch(r"python[\d.]*", program) and Path(program).parent != Path(sys.executable).parent:
@@ -147,4 +150,4 @@ def test_tools(which) -> Iterator[Finding]:
            Finding("note", "no Chromium: the browser tests will fail (Debian: apt-get install chromium)."))
     node = which("node")
     yield (Finding("good", f"node for the tests of the pages: {node}.") if node else
-           Finding("note", "no node: the tests of the pages' scripts will fail (Debian: apt-get install nodejs)."))
+           Finding("note", "no node: the tests of the pages will fail (Debian: apt-get install nodejs)."))
