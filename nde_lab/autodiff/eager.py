@@ -1,16 +1,20 @@
-"""Gradients and repetition, in the two forms that every engine understands.
-
-``value_and_grad`` is the one way to a gradient and ``loop`` the one way to repeat. Eager code runs them as plain
-torch; the tracer records a gradient as part of the graph, and the body of a loop (with its reverse) only once.
-"""
+"""Gradients and loops as plain torch; the tracer sets ``RECORDER`` while it records."""
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
+
+RECORDER = threading.local()        # .loop: what ``loop`` does instead, in the thread that is tracing
+
+
+def tree_map_tensors(fn: Callable, tree: Any) -> Any:
+    """Apply ``fn`` to the tensors of a pytree and keep everything else."""
+    return pytree.tree_map(lambda leaf: fn(leaf) if isinstance(leaf, Tensor) else leaf, tree)
 
 
 def value_and_grad(loss: Callable, params: dict[str, Tensor], *, has_aux: bool = False):
@@ -27,10 +31,11 @@ def value_and_grad(loss: Callable, params: dict[str, Tensor], *, has_aux: bool =
         if not isinstance(value, Tensor) or value.dim() != 0:
             got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise ValueError(f"the loss must return a 0-d tensor, it returned {got}; take a mean or a sum")
-        grads = torch.autograd.grad(value, list(leaves.values()), allow_unused=True)
+        grads = (torch.autograd.grad(value, list(leaves.values()), allow_unused=True) if value.requires_grad
+                 else [None] * len(leaves))
     grads = {n: torch.zeros_like(p) if g is None else g for (n, p), g in zip(leaves.items(), grads, strict=True)}
-    detach = lambda tree: pytree.tree_map(lambda t: t.detach() if isinstance(t, Tensor) else t, tree)  # noqa: E731
-    return ((value.detach(), detach(aux)), grads) if has_aux else (value.detach(), grads)
+    value, aux = value.detach(), tree_map_tensors(Tensor.detach, aux)
+    return ((value, aux), grads) if has_aux else (value, grads)
 
 
 def loop(body: Callable, carry: Any, xs: Any) -> tuple[Any, Any]:
@@ -39,12 +44,25 @@ def loop(body: Callable, carry: Any, xs: Any) -> tuple[Any, Any]:
     ``carry``, ``xs`` and ``y`` are pytrees (tensor, tuple, dict or None). The leaves of ``xs`` share their leading
     length n >= 1; returns the last carry and the ``y`` stacked on a new axis 0.
     """
+    n, at = turns(xs)
+    if (recorded := getattr(RECORDER, "loop", None)) is not None:
+        return recorded(body, carry, xs)
+    ys = []
+    for i in range(n):
+        carry, y = body(carry, at(i))
+        ys.append(y)
+    return carry, stack(ys)
+
+
+def turns(xs: Any) -> tuple[int, Callable[[int], Any]]:
+    """The number of turns that ``xs`` asks for, and the function i -> xs[i]."""
     leaves, spec = pytree.tree_flatten(xs)
-    lengths = {leaf.shape[0] if leaf.dim() else 0 for leaf in leaves}
+    lengths = {leaf.shape[0] if isinstance(leaf, Tensor) and leaf.dim() else 0 for leaf in leaves if leaf is not None}
     if len(lengths) != 1 or 0 in lengths:
         raise ValueError(f"loop needs xs whose leaves share one leading length >= 1, got lengths {sorted(lengths)}")
-    ys = []
-    for i in range(lengths.pop()):
-        carry, y = body(carry, pytree.tree_unflatten([leaf[i] for leaf in leaves], spec))
-        ys.append(y)
-    return carry, pytree.tree_map(lambda *parts: torch.stack(parts), *ys) if ys[0] is not None else None
+    return lengths.pop(), lambda i: pytree.tree_unflatten([x if x is None else x[i] for x in leaves], spec)
+
+
+def stack(ys: list[Any]) -> Any:
+    """Pytrees of equal structure stacked leaf by leaf on a new axis 0 (None stays None)."""
+    return pytree.tree_map(lambda *parts: None if parts[0] is None else torch.stack(parts), *ys)
