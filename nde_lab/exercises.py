@@ -1,21 +1,21 @@
-"""Exercises that answer back: a law to obey, measured words when it is broken, and hints from general to specific.
+"""Exercises that answer back: a law to obey, measured words when it breaks, hints from general to specific.
 
 An exercise is a function of the reader's answer, registered with its hints::
 
-    @exercise(hints=("Which quantity grows?", "Apply Ito's formula to x^2.", "Solve sigma^2 = 2 a for sigma."))
+    @exercise(hints=("Which quantity grows?", "Apply Ito's formula to x^2.", "Solve sigma^2 = 2 a."))
     def critical_sigma(answer):
         for a in (0.5, 1.0, 2.0):
             growth = math.exp(answer(a) ** 2 - 2 * a)
             require(abs(growth - 1) < 0.02, f"With a = {a:g} the mean square is multiplied by {growth:.2f}.")
         return "at your sigma the mean square stands still for every a."
 
-and called as ``check.critical_sigma(my_answer)``. It never raises: an empty blank, a wrong answer and a crash inside
-the answer all come back as a ``Result`` that says what was seen and gives a hint. Each failed attempt brings the next
-hint; an empty blank costs nothing.
+and called as ``check.critical_sigma(my_answer)``. It never raises: an empty blank, a wrong answer and a crash
+inside the answer all come back as a ``Result`` that says what was seen and gives a hint. Each failed attempt
+brings the next hint; an empty blank costs nothing.
 
 In a notebook an exercise is three code cells with the same ``exercise`` name in their metadata, tagged
-``exercise-blank`` (defines the answer, unfinished), ``exercise-check`` (ends with the call) and ``exercise-solution``
-(folded; a full answer that ends with its own check). They use nothing but the cells tagged ``setup``;
+``exercise-blank`` (defines the answer, unfinished), ``exercise-check`` (ends with the call) and
+``exercise-solution`` (folded; a full answer that ends with its own check). They use nothing but the cells tagged ``setup``;
 ``tests/notebooks`` runs every blank and every solution of every chapter.
 """
 from __future__ import annotations
@@ -35,16 +35,16 @@ class _Empty(Exception):
 
 
 def require(holds, otherwise: str) -> None:
-    """Go on if ``holds``, else end the check with the sentence ``otherwise``: what was seen against what is due."""
+    """Go on if ``holds``, else end the check with the sentence ``otherwise``: what was seen, what is due."""
     if not bool(holds):
         raise Wrong(otherwise)
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a check answers. passed: obeyed or not; says: what was seen; hint: what to think about next ("" if passed).
+    """What a check answers. passed: obeyed or not; says: what was seen; hint: what to think about (or "").
 
-    attempt counts the failed attempts so far (0 for an empty blank); last says that no more specific hint follows.
+    attempt counts the failed attempts so far (0 for an empty blank); last: no more specific hint follows.
     """
     name: str
     passed: bool
@@ -55,7 +55,9 @@ class Result:
 
     @property
     def verdict(self) -> str:
-        return "Passed" if self.passed else f"Not yet (attempt {self.attempt})" if self.attempt else "Not started"
+        if self.passed:
+            return "Passed"
+        return f"Not yet (attempt {self.attempt})" if self.attempt else "Not started"
 
     def __bool__(self) -> bool:
         return self.passed
@@ -71,11 +73,12 @@ class Result:
         mark, edge = ("✓", "#009e73 solid") if self.passed else ("…", "#d98200 dashed")
         first, *hint = map(html.escape, self._lines())
         body = f"<strong>{mark}</strong> {first}" + "".join(f"<br><em>{line}</em>" for line in hint)
-        return f'<div class="ndl-check" role="status" style="border-left:4px {edge};padding:.3em .8em">{body}</div>'
+        style = f"border-left:4px {edge};padding:.3em .8em"
+        return f'<div class="ndl-check" role="status" style="{style}">{body}</div>'
 
 
 def _watched(answer):
-    """The answer, with an empty blank (None or ... , also inside a tuple or as a function's value) made an _Empty."""
+    """The answer, with an empty blank (None or ..., also in a tuple or as a returned value) made an _Empty."""
     if answer is None or answer is Ellipsis:
         raise _Empty
     if isinstance(answer, tuple):
@@ -90,7 +93,7 @@ def _watched(answer):
 
 
 class Exercise:
-    """A law with its hints; call it with an answer. ``failures`` counts the failed attempts since the last pass."""
+    """A law with its hints; call it with an answer. ``failures`` counts failed attempts since a pass."""
 
     def __init__(self, law: Callable[[object], str], hints: Sequence[str]):
         functools.update_wrapper(self, law)
@@ -116,7 +119,7 @@ class Exercise:
 def exercise(*, hints: Sequence[str]) -> Callable[[Callable[[object], str]], Exercise]:
     """Decorator: turn ``law(answer) -> sentence`` (which calls ``require``) into an ``Exercise``.
 
-    hints: at least two sentences, the first general, the last nearly the solution. Raises ValueError if fewer.
+    hints: at least two sentences, the first general, the last nearly the solution (else a ValueError).
     """
     if isinstance(hints, str) or len(hints) < 2:
         raise ValueError(f"an exercise needs at least two hints, from general to specific, got {hints!r}")

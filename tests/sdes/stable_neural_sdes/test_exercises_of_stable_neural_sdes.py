@@ -1,0 +1,50 @@
+"""The laws behind the chapter's exercises: right answers pass however they are written, usual mistakes are named."""
+import math
+import re
+
+import pytest
+import torch
+
+from nde_lab.sdes.stable_neural_sdes import exercises as check
+
+RIGHT = [
+    (check.critical_sigma, lambda a: math.sqrt(2 * a)),
+    (check.ito_sum, lambda W: (W[:-1] * (W[1:] - W[:-1])).sum()),
+    (check.ito_sum, lambda W: float((W[-1] ** 2 - (W[1:] - W[:-1]).square().sum()) / 2)),
+    (check.keep_sign, lambda z, gamma, sigma, dt, dW: z * torch.exp((gamma - sigma**2 / 2) * dt + sigma * dW)),
+    (check.typical_and_mean, (1.0, 2.0, 5.0)),
+    (check.typical_and_mean, (2, -3, 4)),
+    (check.clipped_drift, lambda m: (0.0, 3.0 / m)),
+    (check.clipped_drift, lambda m: (-2 / m, 2 / m)),
+]
+WRONG = [
+    (check.critical_sigma, lambda a: math.sqrt(a), r"a = 0.5 your σ = 0.707 multiplies mean \|x\|² by 0.6"),
+    (check.critical_sigma, lambda a: 2 * a, "with a = 1 your σ = 2"),
+    (check.ito_sum, lambda W: (W[1:] * (W[1:] - W[:-1])).sum(), r"mean (0.9|1.0)\d; a fair game has mean 0"),
+    (check.ito_sum, lambda W: (W[1:] + W[:-1]) @ (W[1:] - W[:-1]) / 2, r"mean 0.[45]\d; a fair game"),
+    (check.ito_sum, lambda W: W**2 / 2, r"shape \(65,\); one number is due"),
+    (check.ito_sum, lambda W: (W[-1] ** 2 - 1) / 2, "the identity .* fails by"),
+    (check.keep_sign, lambda z, gamma, sigma, dt, dW: z + z * gamma * dt + z * sigma * dW, "each sign must stay"),
+    (check.keep_sign, lambda z, gamma, sigma, dt, dW: z * torch.exp(gamma * dt + sigma * dW),
+     r"mean after one unit of time is 1.5\d\d; the Ito equation asks for e\^γ = 1.350"),
+    (check.keep_sign, lambda z, gamma, sigma, dt, dW: z * math.exp(gamma * dt), "ten steps of 0.2 miss"),
+    (check.typical_and_mean, (1.0, 1.0, 2.0), r"is multiplied by e\^-2; it should grow"),
+    (check.typical_and_mean, (1.0, 2.0, 2.0), r"only \d\d% of 4000 pairs"),
+    (check.typical_and_mean, (-1.0, 2.0, 5.0), "must be positive"),
+    (check.clipped_drift, lambda m: (0.0, 3.0), r"for m = 0.001 the pair \(0, 3\)"),
+    (check.clipped_drift, lambda m: (1.0, 1.0), "take two different ones"),
+]
+
+
+@pytest.mark.parametrize(("exercise", "answer"), RIGHT)
+def test_right_answers_pass(exercise, answer):
+    result = exercise(answer)
+    assert result.passed, result
+
+
+@pytest.mark.parametrize(("exercise", "answer", "says"), WRONG)
+def test_usual_mistakes_are_named_with_what_was_measured(exercise, answer, says):
+    result = exercise(answer)
+    assert not result.passed and result.hint in exercise.hints
+    assert re.search(says, result.says), result.says
+
