@@ -1,0 +1,85 @@
+"""The bare loop, for experiments: pure, fit for tracing, and blind to values."""
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from nde_lab.autodiff import loop
+from nde_lab.solvers.grid import Grid
+from nde_lab.solvers.registry import choose
+from nde_lab.solvers.sde import as_sde
+
+
+def integrate(sde, y0: Tensor, grid: Grid | Tensor, increments: Tensor, *, method: str | None = None,
+              save="all") -> Tensor:
+    """Solve on a grid with given noise; no check looks at a value, so it may stand in a traced ``step``.
+
+    sde: an ``SDE``, or any object with drift, diffusion, noise_type and sde_type; its functions may close over
+    parameter tensors and receive the time as a 0-d tensor. y0: (B, D). grid: a ``Grid`` of n steps, or its times as a
+    tensor (n + 1,), such as an entry of an experiment's ``data`` or a live horizon times fixed fractions.
+    increments: (n, B, m), Brownian increments of variance dt: declared standard normals times ``dt ** 0.5``.
+    save: "all" -> (n + 1, B, D) with y0 first; "last" -> (B, D); a sequence of k grid indices -> (k, B, D).
+    Differentiable in y0, increments and whatever the SDE closes over. Raises ValueError for shapes that do not fit
+    and for a method that does not; numerical trouble shows as rows for which ``finite_rows`` is False.
+    """
+    sde = as_sde(sde)
+    scheme = choose(sde, method)
+    if not isinstance(grid, Grid) and not (isinstance(grid, Tensor) and grid.dim() == 1 and grid.shape[0] >= 2):
+        raise ValueError("grid must be a Grid or a 1-d tensor of at least two times, got "
+                         f"{tuple(grid.shape) if isinstance(grid, Tensor) else grid!r}")
+    n = grid.steps if isinstance(grid, Grid) else grid.shape[0] - 1
+    _check_shapes(sde, y0, increments, n)
+    indices = _indices(save, n)
+    times = grid.tensor(y0.dtype, y0.device) if isinstance(grid, Grid) else grid
+
+    if isinstance(grid, Grid) and grid.even:            # one number for all steps: a constant of the traced graph
+        def body(y, x):
+            y = scheme.step(sde, x[0], y, grid.dt, x[1])
+            return y, (None if save == "last" else y)
+        xs = (times[:-1], increments)
+    else:
+        def body(y, x):
+            y = scheme.step(sde, x[0], y, x[1], x[2])
+            return y, (None if save == "last" else y)
+        xs = (times[:-1], times[1:] - times[:-1], increments)
+
+    last, ys = loop(body, y0, xs)
+    if indices is None:
+        return last
+    if indices == "all":
+        return torch.cat([y0.unsqueeze(0), ys])
+    return torch.stack([y0 if k == 0 else ys[k - 1] for k in indices])
+
+
+def finite_rows(ys: Tensor) -> Tensor:
+    """Which rows of states (B, D) or (T, B, D) are finite throughout: a bool (B,), an experiment's ``info["ok"]``.
+
+    The last state is enough: every scheme adds to the state, so a row that is once not finite stays so.
+    """
+    y = ys[-1] if ys.dim() == 3 else ys
+    return torch.isfinite(y).all(-1)
+
+
+def _indices(save, n: int):
+    if isinstance(save, str):
+        if save not in ("all", "last"):
+            raise ValueError(f"save must be 'all', 'last' or a sequence of grid indices, got {save!r}")
+        return "all" if save == "all" else None
+    indices = [k for k in save]
+    for k in indices:
+        if isinstance(k, bool) or not isinstance(k, int) or not 0 <= k <= n:
+            raise ValueError(f"save holds grid indices from 0 to {n} (the number of steps), got {k!r}")
+    if not indices:
+        raise ValueError("save holds no grid index; use 'last' for the last state only")
+    return indices
+
+
+def _check_shapes(sde, y0: Tensor, increments: Tensor, n: int) -> None:
+    fits = (increments.dim() == y0.dim() + 1 and increments.shape[:-1] == (n, *y0.shape[:-1])
+            and (sde.noise_type != "diagonal" or increments.shape[-1] == y0.shape[-1])
+            and (sde.noise_type != "scalar" or increments.shape[-1] == 1))
+    if y0.dim() < 1 or not fits:
+        m = {"diagonal": y0.shape[-1] if y0.dim() else "D", "scalar": 1}.get(sde.noise_type, "m")
+        want = ", ".join(map(str, (n, *y0.shape[:-1], m)))
+        raise ValueError(f"{n} steps of {sde.noise_type} noise from y0 of shape {tuple(y0.shape)} need increments of "
+                         f"shape ({want}), got {tuple(increments.shape)}")

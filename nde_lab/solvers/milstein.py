@@ -1,0 +1,99 @@
+"""Milstein's scheme in both calculi: Euler-Maruyama plus the first term that it leaves out.
+
+Over a step the noise g itself moves, by g'(Y) g dW to first order; integrated against dW that gives (g' g) times the
+iterated integral of W against itself: (dW^2 - dt)/2 in the Ito sense, dW^2/2 in the Stratonovich sense. For several
+Brownian motions that do not commute the iterated integrals are not functions of dW alone, hence the noise types.
+Source: Milstein (1974); Kloeden and Platen (1992), section 10.3.
+"""
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from nde_lab.solvers.scheme import Scheme
+from nde_lab.solvers.sde import SDE
+
+
+class MilsteinIto(Scheme):
+    """Y' = Y + f dt + g dW + (g' g)(dW^2 - dt)/2, to the *Ito* solution.
+
+    Strong and weak order 1; the derivative g' comes from autograd, whatever function g is. Diagonal noise here means
+    that g_i depends on y_i (and t) only: a diffusion network that mixes coordinates is refused. For additive noise
+    the correction is zero, and the scheme is Euler-Maruyama.
+    """
+    name = "milstein"
+    calculus = "ito"
+    strong_order = {"diagonal": 1.0, "additive": 1.0, "scalar": 1.0}
+    weak_order = 1.0
+    evaluations = (1, 1)
+
+    def step(self, sde, t, y, dt, dW):
+        return _step(sde, t, y, dt, dW, lambda: dW * dW - dt)
+
+    def check(self, sde, t, y):
+        _refuse_mixing(self, sde, t, y)
+
+
+class MilsteinStratonovich(Scheme):
+    """Y' = Y + f dt + g dW + (g' g) dW^2 / 2, to the *Stratonovich* solution; otherwise as ``MilsteinIto``."""
+    name = "milstein"
+    calculus = "stratonovich"
+    strong_order = {"diagonal": 1.0, "additive": 1.0, "scalar": 1.0}
+    weak_order = 1.0
+    evaluations = (1, 1)
+
+    def step(self, sde, t, y, dt, dW):
+        return _step(sde, t, y, dt, dW, lambda: dW * dW)
+
+    def check(self, sde, t, y):
+        _refuse_mixing(self, sde, t, y)
+
+
+def _step(sde: SDE, t: Tensor, y: Tensor, dt, dW: Tensor, squares) -> Tensor:
+    if sde.noise_type == "additive":
+        f, g = sde.both(t, y)
+        return y + f * dt + sde.noise(g, dW)
+    g, slope = _diffusion_and_slope(sde, t, y)
+    return y + sde.drift(t, y) * dt + sde.noise(g, dW) + 0.5 * slope * squares()
+
+
+def _diffusion_and_slope(sde: SDE, t: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """g and (g . grad) g, the latter (B, D). Both stay differentiable if gradients are being recorded."""
+    outer = torch.is_grad_enabled()
+    with torch.enable_grad():
+        x = y if y.requires_grad else y.detach().requires_grad_()
+        g = sde.diffusion(t, x)
+        if not g.requires_grad:                     # the diffusion does not look at the state
+            return g, torch.zeros_like(y)
+        if sde.noise_type == "diagonal":            # the Jacobian is diagonal: one reverse product gives g_i g_i'
+            slope = _grad(g, x, g, outer)
+        else:                                       # scalar: the forward product J g, as a reverse of the reverse
+            column = g[..., 0]
+            weight = torch.zeros_like(column).requires_grad_()
+            pulled = _grad(column, x, weight, True)
+            slope = _grad(pulled, weight, column, outer) if pulled.requires_grad else torch.zeros_like(y)
+    return (g, slope) if outer else (g.detach(), slope.detach())
+
+
+def _grad(outputs: Tensor, inputs: Tensor, weights: Tensor, create_graph: bool) -> Tensor:
+    found, = torch.autograd.grad(outputs, inputs, grad_outputs=weights, create_graph=create_graph, retain_graph=True,
+                                 allow_unused=True)
+    return torch.zeros_like(inputs) if found is None else found
+
+
+def _refuse_mixing(scheme: Scheme, sde: SDE, t: Tensor, y: Tensor) -> None:
+    """A diagonal Jacobian J has J^T w = w * (J^T 1) for every w; one uneven w shows whether coordinates mix."""
+    if sde.noise_type != "diagonal" or y.shape[-1] == 1:
+        return
+    with torch.enable_grad():
+        x = y.detach().requires_grad_()
+        g = sde.diffusion(t, x)
+        if not g.requires_grad:
+            return
+        weights = torch.linspace(1.0, 2.0, y.shape[-1], dtype=y.dtype, device=y.device).expand_as(y)
+        plain, uneven = _grad(g, x, torch.ones_like(g), False), _grad(g, x, weights.contiguous(), False)
+    size = plain.abs().max() + uneven.abs().max()
+    if ((uneven - weights * plain).abs() > 1e-4 * size).any():
+        other = "euler" if scheme.calculus == "ito" else "heun"
+        raise ValueError("method 'milstein' takes diagonal noise whose g_i depends on y_i only; this diffusion mixes "
+                         f"coordinates, and its iterated integrals are not known from dW. Use method='{other}'")

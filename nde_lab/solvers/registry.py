@@ -1,0 +1,57 @@
+"""Schemes by name, and the refusal of a scheme that would converge to another process or cannot take the noise."""
+from __future__ import annotations
+
+from nde_lab.solvers.euler_maruyama import EulerMaruyama
+from nde_lab.solvers.heun import Heun
+from nde_lab.solvers.milstein import MilsteinIto, MilsteinStratonovich
+from nde_lab.solvers.scheme import Scheme
+from nde_lab.solvers.sde import SDE
+from nde_lab.solvers.tamed_euler import TamedEuler
+
+SCHEMES: dict[str, tuple[Scheme, ...]] = {}
+for _scheme in (EulerMaruyama(), MilsteinIto(), MilsteinStratonovich(), TamedEuler(), Heun()):
+    SCHEMES[_scheme.name] = (*SCHEMES.get(_scheme.name, ()), _scheme)
+
+DEFAULTS = {"ito": "euler", "stratonovich": "heun"}
+_ELSEWHERE = ("srk", "midpoint", "reversible_heun", "adjoint_reversible_heun", "log_ode", "euler_heun")
+
+
+def fitting(sde: SDE) -> list[str]:
+    """Names of the schemes that converge to this SDE's solution."""
+    return [name for name, variants in SCHEMES.items() if any(_fits(scheme, sde) for scheme in variants)]
+
+
+def choose(sde: SDE, method: str | None = None) -> Scheme:
+    """The scheme called ``method`` that fits the SDE; "euler" (Ito) or "heun" (Stratonovich) without a name.
+
+    Raises ValueError for an unknown name, a scheme of the other calculus, or a noise type that it cannot take, and
+    names the schemes that would fit.
+    """
+    method = DEFAULTS[sde.sde_type] if method is None else method
+    others = " or ".join(f"method='{name}'" for name in fitting(sde))
+    kind = f"{sde.sde_type.capitalize()} SDE with {sde.noise_type} noise"
+    if method in _ELSEWHERE:
+        raise ValueError(f"method {method!r} is torchsde's: call torchsde.sdeint for it, or use {others} here")
+    if method not in SCHEMES:
+        raise ValueError(f"unknown method {method!r}; for {_article(kind)} use {others}")
+    variants = SCHEMES[method]
+    for scheme in variants:
+        if _fits(scheme, sde):
+            return scheme
+    calculi = {scheme.calculus for scheme in variants}
+    if sde.sde_type not in calculi:
+        why = f"converges to the {' and '.join(sorted(calculi)).capitalize()} solution"
+        if sde.noise_type == "additive":
+            others += f", or declare sde_type='{calculi.pop()}': for additive noise both calculi mean the same process"
+    else:
+        takes = sorted({noise for scheme in variants for noise in scheme.noise_types})
+        why = f"takes {', '.join(takes)} noise only"
+    raise ValueError(f"method {method!r} {why}, and this is {_article(kind)}; use {others}")
+
+
+def _fits(scheme: Scheme, sde: SDE) -> bool:
+    return scheme.calculus == sde.sde_type and sde.noise_type in scheme.noise_types
+
+
+def _article(kind: str) -> str:
+    return ("an " if kind.startswith("I") else "a ") + kind
