@@ -58,21 +58,26 @@ def _step(sde: SDE, t: Tensor, y: Tensor, dt, dW: Tensor, squares) -> Tensor:
 
 
 def _diffusion_and_slope(sde: SDE, t: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """g and (g . grad) g, the latter (B, D). Both stay differentiable if gradients are being recorded."""
-    outer = torch.is_grad_enabled()
+    """g and (g . grad) g, the latter (B, D). Both stay differentiable where something asks for gradients.
+
+    A state that asks for none is differentiated through a copy, and what comes of the copy is cut off again:
+    otherwise a plain simulation would drag the graph of all its steps along.
+    """
+    plain = None if y.requires_grad else sde.diffusion(t, y)
+    record = torch.is_grad_enabled() and (plain is None or plain.requires_grad)
     with torch.enable_grad():
         x = y if y.requires_grad else y.detach().requires_grad_()
         g = sde.diffusion(t, x)
         if not g.requires_grad:                     # the diffusion does not look at the state
             return g, torch.zeros_like(y)
         if sde.noise_type == "diagonal":            # the Jacobian is diagonal: one reverse product gives g_i g_i'
-            slope = _grad(g, x, g, outer)
+            slope = _grad(g, x, g, record)
         else:                                       # scalar: the forward product J g, as a reverse of the reverse
             column = g[..., 0]
             weight = torch.zeros_like(column).requires_grad_()
             pulled = _grad(column, x, weight, True)
-            slope = _grad(pulled, weight, column, outer) if pulled.requires_grad else torch.zeros_like(y)
-    return (g, slope) if outer else (g.detach(), slope.detach())
+            slope = _grad(pulled, weight, column, record) if pulled.requires_grad else torch.zeros_like(y)
+    return (g if plain is None else plain), (slope if record else slope.detach())
 
 
 def _grad(outputs: Tensor, inputs: Tensor, weights: Tensor, create_graph: bool) -> Tensor:
