@@ -15,8 +15,8 @@ brings the next hint; an empty blank costs nothing.
 
 In a notebook an exercise is three code cells with the same ``exercise`` name in their metadata, tagged
 ``exercise-blank`` (defines the answer, unfinished), ``exercise-check`` (ends with the call) and
-``exercise-solution`` (folded; a full answer that ends with its own check). They use nothing but the cells tagged ``setup``;
-``tests/notebooks`` runs every blank and every solution of every chapter.
+``exercise-solution`` (folded; a full answer that ends with its own check). They use nothing but the cells
+tagged ``setup``; ``tests/notebooks`` runs every blank and every solution of every chapter.
 """
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Result:
 
 
 def _watched(answer):
-    """The answer, with an empty blank (None or ..., also in a tuple or as a returned value) made an _Empty."""
+    """The answer, with an empty blank (None or ..., in a tuple or returned too) made an _Empty."""
     if answer is None or answer is Ellipsis:
         raise _Empty
     if isinstance(answer, tuple):
