@@ -184,6 +184,17 @@ class Run(Iterator[Frame]):
             self._record(info)
         return info
 
+    def advance(self) -> None:
+        """One step, with ``status`` brought up to date; does nothing once the run has ended."""
+        if self.status.kind != "running":
+            return
+        self.step()
+        if self.status.kind == "running":
+            done = self.t >= self.steps
+            self.status = Status("finished" if done else "running",
+                                 f"finished: {self.t} steps" if done else f"running: step {self.t} of {self.steps}",
+                                 self.t)
+
     def _finite(self, info: dict[str, Tensor]) -> bool:
         ok = info.get("ok")
         bad = ok is not None and not bool(ok.all())
@@ -221,12 +232,7 @@ class Run(Iterator[Frame]):
         if self.status.kind != "running":
             raise StopIteration
         while self.status.kind == "running":
-            self.step()
-            if self.status.kind == "running":
-                done = self.t >= self.steps
-                self.status = Status("finished" if done else "running",
-                                     f"finished: {self.t} steps" if done else f"running: step {self.t} of {self.steps}",
-                                     self.t)
+            self.advance()
             if self.t % self.plan.every == 0:
                 break
         return self.frame()

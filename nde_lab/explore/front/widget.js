@@ -35,5 +35,206 @@
 //              live: bool, integer: bool}],
 //     controls: [names], plan: {steps, every}, engines: [names], still: data-URI or null }
 //
-// mount(el, spec, engines, {link}) puts a widget into `el`; `engines` is a list of functions (spec) -> engine, the first
-// one preferred; `link: true` restores knobs and seed from the address and offers a link. It returns {destroy, frame}.
+// mount(el, spec, engines, {link, start}) puts a widget into `el`; `engines` is a list of functions (spec) -> engine, the
+// first one preferred (one that throws is passed over); `link: true` restores knobs and seed from the address and offers
+// a link; `start: {knobs, seed}` sets other first values. It returns {destroy(), frame, values}.
+
+const PATIENCE = 8000;      // ms without an answer before the reader is told
+const DRAG = 150;           // ms: while a slider is dragged, the next run waits for the first picture of this one, not longer
+
+/** Put a widget into `el`. See the comment at the top of this file. */
+export function mount(el, spec, engines, { link = false, start = null } = {}) {
+  const values = {};
+  for (const knob of spec.knobs) values[knob.name] = knob.default;
+  let seed = spec.seed;
+  if (start) { Object.assign(values, start.knobs); seed = start.seed ?? seed; }
+  if (link) ({ seed } = restore(spec, values, seed));
+  let engine = null, tried = 0, gen = 0, phase = "ready", latest = null, ghost = null, visible = false, begun = false;
+  let inFlight = false, queued = null, sentAt = 0, patience = 0, dirty = false, framesPainted = 0, paintedAt = 0, gone = false;
+  const memory = {}, calm = matchMedia("(prefers-reduced-motion: reduce)");
+
+  const ui = shell(spec, seed, {
+    knob(name, value) {
+      values[name] = value;
+      if (spec.knobs.find((k) => k.name === name).live && (phase === "running" || phase === "paused")) engine.set({ gen, live: { [name]: value } });
+      else launch(false);
+      badge();
+    },
+    seed(value) { seed = value; launch(false); },
+    run() {
+      if (phase === "running") { engine.pause(); turn("paused"); } else if (phase === "paused" || (phase === "ready" && latest && !inFlight)) {
+        engine.resume(); turn("running");
+      } else launch(false);
+    },
+    step() { if (phase === "running") engine.pause(); turn("paused"); engine.stepOnce(); },
+    reset() {
+      for (const knob of spec.knobs) { values[knob.name] = knob.default; ui.controls[knob.name]?.set(knob.default); }
+      seed = spec.seed;
+      ui.seed.set(seed);
+      launch(true);
+    },
+    pin() {
+      ghost = ghost ? null : latest;
+      ui.pinned(ghost ? `Pinned behind: ${settings(spec, ghost.knobs, ghost.seed)}` : "");
+      dirty = true; schedule();
+    },
+    async copy() {
+      const text = link ? address(spec, values, seed) : pythonCall(spec, values, seed);
+      announce(await copyText(text) ? (link ? "Link copied: it opens this page with these settings." : "Copied: the line of Python that makes this widget.") : text);
+    },
+    save(kind) { if (latest) save(kind, spec, latest, ui.canvas); },
+  });
+  el.append(ui.root);
+
+  function announce(sentence) { ui.live.textContent = sentence; ui.note.textContent = sentence; }
+
+  function turn(next) {
+    phase = next;
+    ui.root.dataset.phase = phase;
+    const again = ["finished", "stopped", "diverged", "failed"].includes(phase);
+    ui.run.say(...(phase === "running" ? ["Pause", "pause", "hold the run where it is"]
+      : [again ? "Run again" : "Run", "run", again ? "start again at step 0" : "go on"]));
+    ui.step.disabled = again;
+    words();
+  }
+
+  function words(sentence = null) {
+    const s = sentence ?? (phase === "paused" && latest ? `paused at step ${latest.step} of ${latest.steps}`
+      : phase === "ready" ? "ready: press Run" : latest?.status.sentence ?? "starting");
+    const text = s + (latest && !sentence ? numbers(latest) : "");
+    ui.status.textContent = text;
+    ui.status.classList.toggle("ndl-trouble", phase === "diverged" || phase === "failed");
+    if (phase !== ui.said) { ui.said = phase; ui.live.textContent = text; ui.describe(text); }
+  }
+
+  function badge() { ui.badge.textContent = engine?.sentence(values) ?? ""; ui.badge.dataset.engine = engine?.name ?? "none"; }
+
+  function next() {
+    while (tried < engines.length) {
+      try {
+        engine = engines[tried++](spec);
+        engine.onframe = onframe;
+        engine.onfail = onfail;
+        engine.onadopt = ({ knobs, seed: s }) => { adopt(knobs); if (s != null) { seed = s; ui.seed.set(s); } };
+        badge();
+        return true;
+      } catch (error) {
+        ui.note.textContent = String(error.message ?? error);
+      }
+    }
+    return false;
+  }
+
+  function adopt(knobs) {
+    for (const [name, value] of Object.entries(knobs)) { values[name] = value; ui.controls[name]?.set(value); }
+    badge();
+  }
+
+  function launch(paused) {
+    if (!engine || gone) return;
+    begun = true;
+    if (inFlight && performance.now() - sentAt < DRAG) {
+      if (queued === null) setTimeout(() => { if (queued !== null) { inFlight = false; const q = queued; queued = null; launch(q.paused); } }, DRAG);
+      queued = { paused };
+      return;
+    }
+    const snapped = engine.snap?.({ ...values });
+    if (snapped) adopt(snapped);
+    gen += 1; inFlight = true; sentAt = performance.now();
+    ui.note.textContent = "";
+    ui.root.dataset.gen = gen;
+    ui.said = null;
+    turn(paused ? "ready" : "running");
+    clearTimeout(patience);
+    const mine = gen;
+    patience = setTimeout(() => {
+      if (mine === gen && inFlight) words(engine.name === "kernel"
+        ? "no answer from the kernel: it is busy or was stopped; run this cell again when it is free" : "still computing the first picture");
+    }, PATIENCE);
+    engine.start({ gen, knobs: { ...values }, seed, paused });
+  }
+
+  function onframe(frame) {
+    if (gone || (frame.gen !== null && frame.gen !== gen)) return;
+    latest = frame;
+    dirty = true;
+    inFlight = false;
+    if (frame.gen === null && phase !== "running") turn("running");
+    if (frame.status.kind !== "running") { if (phase !== frame.status.kind) turn(frame.status.kind); }
+    schedule();
+    if (queued !== null) { const q = queued; queued = null; launch(q.paused); }
+  }
+
+  function onfail({ gen: number, sentence, fatal }) {
+    if (gone || (number != null && number !== gen)) return;
+    inFlight = false;
+    if (fatal) {
+      engine.stop?.();
+      if (next()) { launch(phase === "ready"); return; }
+    }
+    turn("failed");
+    words(sentence);
+    ui.live.textContent = sentence;
+  }
+
+  let waiting = 0;
+  function schedule() {
+    if (waiting || !visible || gone) return;
+    const rest = calm.matches && phase === "running" ? 500 - (performance.now() - paintedAt) : 0;
+    waiting = rest > 0 ? setTimeout(() => requestAnimationFrame(paint), rest) : requestAnimationFrame(paint);
+  }
+
+  function paint() {
+    waiting = 0;
+    if (!dirty || !latest || gone) return;
+    const width = ui.stage.clientWidth;
+    if (!width) return;
+    dirty = false;
+    const { height } = layout(spec.view, width), dpr = Math.min(3, devicePixelRatio || 1), canvas = ui.canvas;
+    const w = Math.round(width * dpr), h = Math.round(height * dpr);
+    if (canvas.width !== w || canvas.height !== h) {
+      canvas.width = w; canvas.height = h;
+      canvas.style.height = `${height}px`;
+    }
+    const ctx = canvas.getContext("2d");
+    ctx.setTransform(dpr, 0, 0, dpr, 0, 0);
+    drawView(ctx, spec.view, latest, { width, palette: paletteOf(ui.root), steps: latest.steps, ghost, memory });
+    paintedAt = performance.now();
+    ui.drawn();
+    Object.assign(ui.root.dataset, { painted: ++framesPainted, step: latest.step, shown: latest.gen ?? "python" });
+    if (phase !== "failed") words();
+    if (latest.n != null) engine.ack(latest.n);
+  }
+
+  const repaint = () => { ui.theme(); dirty = true; schedule(); };
+  const later = () => { repaint(); setTimeout(repaint, 350); };      // a theme's style sheet may arrive after its name
+  const sizes = new ResizeObserver(repaint);
+  sizes.observe(ui.stage);
+  const seen = new IntersectionObserver((entries) => {
+    visible = entries[entries.length - 1].isIntersecting;
+    if (!visible) return;
+    ui.theme();
+    if (!begun) launch(calm.matches || !spec.autoplay); else schedule();
+  }, { rootMargin: "80px" });
+  const themes = new MutationObserver(later);
+  for (const node of [document.documentElement, document.body]) themes.observe(node, { attributes: true });
+  const scheme = matchMedia("(prefers-color-scheme: dark)");
+  scheme.addEventListener("change", later);
+  turn("ready");
+  if (!next()) onfail({ gen: null, sentence: ui.note.textContent || "this widget cannot run here", fatal: false });
+  for (const [name, value] of Object.entries(values)) ui.controls[name]?.set(value);
+  seen.observe(ui.root);
+
+  return {
+    get frame() { return latest; },
+    get values() { return { ...values }; },
+    destroy() {
+      gone = true;
+      clearTimeout(patience);
+      sizes.disconnect(); seen.disconnect(); themes.disconnect();
+      scheme.removeEventListener("change", later);
+      engine?.stop();
+      ui.root.remove();
+    },
+  };
+}
