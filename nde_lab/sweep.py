@@ -132,17 +132,13 @@ def _stack(trees: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 def _batched(step, example):
     """``step(state, noise, live)`` traced once and mapped over a leading axis of every argument."""
-    leaves, spec = pytree.tree_flatten(example)
-    out_spec = []
-
-    def flat(*tensors):
-        out, structure = pytree.tree_flatten(step(*pytree.tree_unflatten(list(tensors), spec)))
-        out_spec[:] = [structure]
-        return out
-    graph = torch.vmap(autodiff.trace(flat, leaves))
+    graph = autodiff.trace(step, example)
+    mapped = torch.vmap(graph)
 
     def call(*args):
-        return pytree.tree_unflatten(list(graph(*pytree.tree_leaves(args))), out_spec[0])
+        # By name: a step may return its state in another order than it took it.
+        args = [{name: given[name] for name in like} for given, like in zip(args, example, strict=True)]
+        return pytree.tree_unflatten(list(mapped(*pytree.tree_leaves(args))), graph.meta["out_spec"])
     return call
 
 

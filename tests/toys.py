@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 
@@ -18,6 +19,11 @@ def _view() -> View:
                        alt="The loss falls.")])
 
 
+@cache
+def _net(width: int, act: str):
+    return nets.functional(nets.mlp([1, width, 1], act=act), prefix="net.")
+
+
 @experiment(paper="toy")
 @dataclass(frozen=True)
 class SineFit:
@@ -28,7 +34,7 @@ class SineFit:
     plan = Plan(steps=20, every=5, advice="lower lr")
 
     def net(self):
-        return nets.functional(nets.mlp([1, self.width, 1], act=self.act), prefix="net.")
+        return _net(self.width, self.act)
 
     def data(self):
         return {"x": torch.linspace(-2, 2, 24)[:, None]}

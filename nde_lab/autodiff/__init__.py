@@ -6,7 +6,12 @@ operator whose body, and whose reverse, are recorded once however many turns it 
 """
 from __future__ import annotations
 
+import threading
+
 from nde_lab.autodiff.eager import loop, value_and_grad
+
+# The tracer of torch keeps global state: two threads that trace at once break each other (a sweep on a thread pool).
+_ONE_AT_A_TIME = threading.RLock()
 
 
 def trace(fn, args, *, unroll: bool = False, check: bool = True):
@@ -25,7 +30,8 @@ def trace(fn, args, *, unroll: bool = False, check: bool = True):
     ``float(x)``, ``x.item()``), and for outputs whose shape depends on values (``x[x > 0]``).
     """
     from nde_lab.autodiff.tracing import trace as run      # imports the tracer's machinery (about 4 s, once)
-    return run(fn, args, unroll=unroll, check=check)
+    with _ONE_AT_A_TIME:
+        return run(fn, args, unroll=unroll, check=check)
 
 
 __all__ = ["loop", "trace", "value_and_grad"]
