@@ -18,7 +18,7 @@ export function logTicks(low, high, count = 5) {
   if (to - from >= 2) {
     const every = Math.max(1, Math.ceil((to - from + 1) / Math.max(2, count)));
     const ticks = [];
-    for (let e = Math.ceil(from / every) * every; e <= to; e += every) ticks.push(10 ** e);
+    for (let e = Math.ceil(from / every) * every; e <= to; e += every) ticks.push(Number(`1e${e}`));
     return ticks;
   }
   const ticks = [];
