@@ -1,0 +1,94 @@
+"""SDEs whose solutions are known, and the fits that several tests of the solvers share."""
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from nde_lab.solvers import SDE, Brownian, Grid, sdeint
+
+F64 = torch.float64
+
+
+class Geometric:
+    """dX = mu X dt + sigma X dW, noise by coordinate or (noise_type="scalar", "general") by matrix."""
+
+    def __init__(self, sde_type="ito", noise_type="diagonal", mu=0.5, sigma=0.8):
+        self.sde_type, self.noise_type, self.mu, self.sigma = sde_type, noise_type, mu, sigma
+
+    def f(self, t, y):
+        return self.mu * y
+
+    def g(self, t, y):
+        if self.noise_type == "diagonal":
+            return self.sigma * y
+        return (self.sigma * y).unsqueeze(-1) if self.noise_type == "scalar" else torch.diag_embed(self.sigma * y)
+
+    def exact(self, y0, W, t=1.0):
+        """The solution at t as a function of W(t)."""
+        growth = self.mu - (self.sigma**2 / 2 if self.sde_type == "ito" else 0.0)
+        return y0 * torch.exp(growth * t + self.sigma * W)
+
+
+class Rotation:
+    """dX = -a X dt + sigma J X dW in the plane, one noise for both coordinates: the Jacobian of g is not symmetric."""
+    a, sigma = 1.0, 1.0
+
+    def __init__(self, sde_type="ito", noise_type="scalar"):
+        self.sde_type, self.noise_type = sde_type, noise_type
+
+    def f(self, t, y):
+        return -self.a * y
+
+    def g(self, t, y):
+        return self.sigma * torch.stack([-y[:, 1], y[:, 0]], -1).unsqueeze(-1)
+
+    def exact(self, y0, W, t=1.0):
+        radius = math.exp((-self.a + (self.sigma**2 / 2 if self.sde_type == "ito" else 0.0)) * t)
+        c, s = torch.cos(self.sigma * W[:, 0]), torch.sin(self.sigma * W[:, 0])
+        return radius * torch.stack([c * y0[:, 0] - s * y0[:, 1], s * y0[:, 0] + c * y0[:, 1]], -1)
+
+
+def additive(sde_type="ito"):
+    """A nonlinear drift and a 2 x 3 matrix of noise that depends on time only; no closed form."""
+    base = torch.tensor([[0.5, 0.2, 0.0], [-0.3, 0.4, 0.6]], dtype=F64)
+    return SDE(lambda t, y: torch.sin(3 * y) - y, lambda t, y: (base * (1 + 0.5 * torch.sin(t))).expand(len(y), 2, 3),
+               "additive", sde_type)
+
+
+def slope(sizes, errors) -> float:
+    """Slope of the least-squares line through log(error) against log(step)."""
+    return float(np.polyfit(np.log(sizes), np.log(errors), 1)[0])
+
+
+def strong_order(sde, method, truth=None, *, channels, rows=400, steps=1024, factors=(4, 8, 16, 32, 64), seed=3):
+    """Fitted order of E|Y - X(1)| on one set of paths; ``truth`` (an SDE with ``exact``) defaults to the sde itself.
+
+    An SDE without ``exact`` is compared with its own solution at the finest step.
+    """
+    fine = Brownian.draw(Grid(0.0, 1.0, steps), (rows, channels), seed=seed, dtype=F64)
+    y0 = torch.ones(rows, 2, dtype=F64)
+    truth = truth or sde
+    end = lambda factor: sdeint(sde, y0, [0.0, 1.0], fine, method, dt=factor / steps)[-1]  # noqa: E731
+    known = truth.exact(y0, fine.path()[-1]) if hasattr(truth, "exact") else end(1)
+    errors = [float((end(factor) - known).norm(dim=1).mean()) for factor in factors]
+    return slope([factor / steps for factor in factors], errors)
+
+
+def weak_errors(sde, method, counts, t=0.5) -> list[float]:
+    """|E Y_n^2 - E X(t)^2| for the one-dimensional geometric SDE, exactly: no sampling.
+
+    The increments take the three values 0, +-sqrt(3 h) with weights 2/3, 1/6, 1/6, which have the moments of a normal
+    one up to the fifth; all 3^n sequences are solved at once, as rows.
+    """
+    growth = sde.mu + (sde.sigma**2 / 2 if sde.sde_type == "stratonovich" else 0.0)
+    exact = math.exp((2 * growth + sde.sigma**2) * t)
+    errors = []
+    for n in counts:
+        digits = torch.cartesian_prod(*[torch.arange(3)] * n).reshape(-1, n).T                   # (n, 3^n)
+        values = torch.tensor([-1.0, 0.0, 1.0], dtype=F64) * math.sqrt(3 * t / n)
+        weights = torch.tensor([1 / 6, 2 / 3, 1 / 6], dtype=F64)[digits].prod(0)
+        y = sdeint(sde, torch.ones(3**n, 1, dtype=F64), [0.0, t], values[digits].unsqueeze(-1), method, dt=t / n)[-1]
+        errors.append(abs(float((weights * y[:, 0] ** 2).sum()) - exact))
+    return errors
