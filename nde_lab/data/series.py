@@ -148,7 +148,7 @@ def split(series: Series, fractions: Sequence[float] = (0.7, 0.15, 0.15), *, see
     positive numbers with sum 1, or if a class has fewer series than there are parts.
     """
     fractions = tuple(float(f) for f in fractions)
-    if not fractions or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
+    if not all(f > 0 for f in fractions) or not abs(sum(fractions) - 1) < 1e-6:
         raise ValueError("split needs positive fractions with sum 1, such as (0.7, 0.15, 0.15), "
                          f"got {fractions}")
     order = sample({"order": Permutation(len(series))}, seed=seed, stream="split")["order"]
