@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nde_lab.explore.page import bundle, executions
+from nde_lab.explore.page import executions, joined
 
 SHARED = executions.BUILD / "shared"
 WIDGET_MARK, PLOTLY_MARK = "ndl-embed", "Plotly.newPlot"
@@ -19,7 +19,8 @@ def write_shared(app) -> None:
     """Files shared by all pages of the book, made from the package that builds it."""
     if app.builder.format != "html":
         return
-    _write(SHARED / "nde_lab" / "widgets.js", bundle.shared_script())
+    _write(SHARED / "nde_lab" / "widgets.js", joined.page_script())
+    _write(SHARED / "nde_lab" / "widgets.css", joined.page_style())
     app.config.html_static_path = [*app.config.html_static_path, str(SHARED)]
 
 
@@ -28,6 +29,7 @@ def add_scripts(app, page, template, context, doctree) -> None:
     body = context.get("body") or ""
     if WIDGET_MARK in body:
         app.add_js_file("nde_lab/widgets.js", priority=600, loading_method="defer")
+        app.add_css_file("nde_lab/widgets.css")
     if PLOTLY_MARK in body:
         import plotly.offline
         _write(Path(app.outdir) / "_static" / "vendor" / "plotly.min.js", plotly.offline.get_plotlyjs())
