@@ -16,11 +16,11 @@ def _normal(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-@exercise(hints=("Which quantity has to stand still? Write its growth rate with the letters a and σ.",
+@exercise(hints=("By which factor does |x|² grow in one unit of time? Write it with the letters a and σ.",
                  "On every path |x|² is multiplied by e^((σ² - 2a) t).",
-                 "The exponent is zero when σ² = 2a."))
-def critical_sigma(answer):
-    """answer(a) -> the σ at which the rotation noise balances the pull a."""
+                 "The exponent must be the logarithm of 2: solve σ² - 2a = ln 2."))
+def doubling_sigma(answer):
+    """answer(a) -> the rotation noise σ that doubles the mean of |x|² in one unit of time, against the pull a."""
     for a in (0.5, 1.0, 2.0):
         sigma, dt = float(answer(a)), 0.002
         x = _normal(200, 2)
@@ -28,9 +28,9 @@ def critical_sigma(answer):
         for dW in _normal(500, 200, 1, seed=1) * math.sqrt(dt):
             x = forms.rotation_euler(x, dW, a=a, sigma=sigma, dt=dt)
         growth = float(x.square().sum(-1).mean() / start)
-        require(abs(growth - 1) < 0.05, f"with a = {a:g} your σ = {sigma:.3g} multiplies mean |x|² by "
-                f"{growth:.2f} in one unit of time (200 simulated paths); it should stand still.")
-    return "200 simulated paths keep their mean |x|² within 5 % for a = 0.5, 1 and 2."
+        require(abs(growth / 2 - 1) < 0.05, f"with a = {a:g} your σ = {sigma:.3g} multiplies mean |x|² by "
+                f"{growth:.2f} in one unit of time (200 simulated paths); 2 is asked for.")
+    return "200 simulated paths double their mean |x|² within 5 %, for a = 0.5, 1 and 2."
 
 
 @exercise(hints=("A gambler sets the stake before the coin falls. Where in each interval do you read W?",

@@ -8,7 +8,7 @@ import torch
 from nde_lab.sdes.stable_neural_sdes import exercises as check
 
 RIGHT = [
-    (check.critical_sigma, lambda a: math.sqrt(2 * a)),
+    (check.doubling_sigma, lambda a: math.sqrt(2 * a + math.log(2))),
     (check.ito_sum, lambda W: (W[:-1] * (W[1:] - W[:-1])).sum()),
     (check.ito_sum, lambda W: float((W[-1] ** 2 - (W[1:] - W[:-1]).square().sum()) / 2)),
     (check.keep_sign, lambda z, gamma, sigma, dt, dW: z * torch.exp((gamma - sigma**2 / 2) * dt + sigma * dW)),
@@ -18,8 +18,8 @@ RIGHT = [
     (check.clipped_drift, lambda m: (-2 / m, 2 / m)),
 ]
 WRONG = [
-    (check.critical_sigma, lambda a: math.sqrt(a), r"a = 0.5 your σ = 0.707 multiplies mean \|x\|² by 0.6"),
-    (check.critical_sigma, lambda a: 2 * a, "with a = 1 your σ = 2"),
+    (check.doubling_sigma, lambda a: math.sqrt(2 * a), r"a = 0.5 your σ = 1 multiplies mean \|x\|² by (0.9|1.0)"),
+    (check.doubling_sigma, lambda a: math.sqrt(2 * a + 2), "with a = 0.5 your σ = 1.73 multiplies mean"),
     (check.ito_sum, lambda W: (W[1:] * (W[1:] - W[:-1])).sum(), r"mean (0.9|1.0)\d; a fair game has mean 0"),
     (check.ito_sum, lambda W: (W[1:] + W[:-1]) @ (W[1:] - W[:-1]) / 2, r"mean 0.[45]\d; a fair game"),
     (check.ito_sum, lambda W: W**2 / 2, r"shape \(65,\); one number is due"),
