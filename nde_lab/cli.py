@@ -85,7 +85,10 @@ def run_lab(options, extra: list[str]) -> int:
     settings = str(Path(__file__).parent / "jupyter")     # no pop-up about news, which would ask the network
     path = os.pathsep.join(filter(None, [settings, os.environ.get("JUPYTER_CONFIG_PATH")]))
     print(f"Opening {notebook}. The address is printed below; Ctrl-C ends the server.", flush=True)
-    return call([*command, *extra], env=os.environ | {"JUPYTER_CONFIG_PATH": path})
+    environment = os.environ | {"JUPYTER_CONFIG_PATH": path}
+    if os.name != "nt":     # become the server: then a signal sent to this process reaches it
+        os.execve(command[0], [*command, *extra], environment)
+    return call([*command, *extra], env=environment)
 
 
 def find_notebook(name: str) -> tuple[Path, Path]:

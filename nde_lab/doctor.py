@@ -34,7 +34,7 @@ def examine() -> Iterator[Finding]:
     yield threads(os.environ, os.cpu_count() or 1)
     yield bundled_data()
     yield kernel()
-    yield from test_tools(shutil.which)
+    yield from tools_of_the_tests(shutil.which)
 
 
 def as_text(findings: list[Finding]) -> str:
@@ -143,7 +143,7 @@ def kernel() -> Finding:
     return Finding("good", "the Jupyter kernel python3 starts this Python.")
 
 
-def test_tools(which) -> Iterator[Finding]:
+def tools_of_the_tests(which) -> Iterator[Finding]:
     """Programs that only the tests use. ``which`` is shutil.which or a stand-in."""
     browser = next(filter(None, map(which, BROWSERS)), None)
     yield (Finding("good", f"Chromium for the browser tests: {browser}.") if browser else
