@@ -13,10 +13,12 @@ const linear = (c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) 
 export const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
 const contrast = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
 
-/** The colour, moved towards the text colour until it stands out from the background (3 : 1). */
+/** The colour, moved towards the text colour until it stands out from the background (3 : 1; on dark 4.5 : 1). */
 export function readable(color, ground, ink) {
   let c = rgb(color);
-  for (let i = 0; i < 12 && contrast(luminance(c), luminance(ground)) < 3; i++) c = c.map((v, k) => v + 0.15 * (ink[k] - v));
+  const dark = luminance(ground) < 0.2;
+  if (dark && Math.max(...c) < 48) return `rgb(${ink})`;             // black on white is white on black
+  for (let i = 0; i < 12 && contrast(luminance(c), luminance(ground)) < (dark ? 4.5 : 3); i++) c = c.map((v, k) => v + 0.15 * (ink[k] - v));
   return `rgb(${c.map(Math.round)})`;
 }
 
@@ -90,9 +92,10 @@ function drawPanel(ctx, view, panel, box, frame, options, index) {
   ctx.font = font(FONT);
   const heat = panel.marks.find((m) => m.kind === "heatmap");
   const named = panel.marks.filter((m) => m.label && m.kind !== "heatmap");
-  const beside = box.w >= 300 && named.filter(direct).length <= 5 ? named.filter(direct) : [];
+  const beside = box.w >= 340 && named.filter(direct).length <= 5 ? named.filter(direct) : [];
   const listed = named.filter((m) => !beside.includes(m));
-  const right = heat ? 56 : beside.length
+  const bounds = heat ? heatRange(heat, lookup(frame, heat.z).data).map(numberText) : [];
+  const right = heat ? 26 + Math.max(14, ...bounds.map((t) => ctx.measureText(t).width)) : beside.length
     ? Math.min(0.34 * box.w, Math.max(...beside.map((m) => ctx.measureText(plainText(m.label)).width)) + 12) : 10;
 
   // Title, then the names that found no place beside a curve.
@@ -105,15 +108,18 @@ function drawPanel(ctx, view, panel, box, frame, options, index) {
 
   const yTicks = panel.y.scale === "log" ? logTicks(...range.y, box.h / 45) : niceTicks(...range.y, box.h / 50);
   const left = Math.max(24, ...yTicks.map((v) => ctx.measureText(tickText(v)).width)) + 9 + (panel.y.label ? 18 : 0);
-  let plot = { x: box.x + left, y: top + 8, w: box.w - left - right, h: box.y + box.h - top - 8 - 38 };
-  if (panel.equal) plot = square(plot, range);
   const bars = panel.marks.find((m) => m.kind === "bars" && m.names?.length);
+  // Names that do not fit side by side stand in two rows.
+  const rows = bars && Math.max(...bars.names.map((n) => ctx.measureText(plainText(n)).width)) + 8 > (box.w - left - right) / bars.names.length ? 2 : 1;
+  const foot = 38 + 15 * (rows - 1);
+  let plot = { x: box.x + left, y: top + 8, w: box.w - left - right, h: box.y + box.h - top - 8 - foot };
+  if (panel.equal) plot = square(plot, range);
   const xTicks = bars ? [...lookup(frame, bars.x).data] : panel.x.scale === "log"
-    ? logTicks(...range.x, plot.w / 60) : niceTicks(...range.x, plot.w / 75);
+    ? logTicks(...range.x, plot.w / 60) : niceTicks(...range.x, Math.max(3, plot.w / 75));
   const s = { x: scaler(range.x, panel.x.scale, plot.x, plot.x + plot.w),
     y: scaler(range.y, panel.y.scale, plot.y + plot.h, plot.y), box: plot };
 
-  drawAxes(ctx, panel, plot, s, xTicks, yTicks, bars?.names, box, palette);
+  drawAxes(ctx, panel, plot, s, { xTicks, yTicks, names: bars?.names, rows }, box, palette);
   ctx.save();
   ctx.beginPath();
   ctx.rect(plot.x - 1, plot.y - 1, plot.w + 2, plot.h + 2);
@@ -165,7 +171,7 @@ function legend(ctx, view, marks, box, top, palette) {
   return marks.length ? y + 3 : y;
 }
 
-function drawAxes(ctx, panel, plot, s, xTicks, yTicks, names, box, palette) {
+function drawAxes(ctx, panel, plot, s, { xTicks, yTicks, names, rows }, box, palette) {
   const bottom = plot.y + plot.h, inside = (at, from, to) => at >= from - 0.5 && at <= to + 0.5;
   ctx.lineWidth = 1;
   ctx.strokeStyle = palette.grid;
@@ -178,21 +184,21 @@ function drawAxes(ctx, panel, plot, s, xTicks, yTicks, names, box, palette) {
     ctx.fillText(tickText(v), plot.x - 7, at + 4);
   }
   ctx.textAlign = "center";
-  let free = -Infinity;
+  const free = Array(rows).fill(-Infinity);
   xTicks.forEach((v, i) => {
     const at = s.x(v), text = plainText(names?.[i] ?? tickText(v)), half = ctx.measureText(text).width / 2;
     if (!inside(at, plot.x, plot.x + plot.w)) return;
     ctx.beginPath(); ctx.moveTo(Math.round(at) + 0.5, bottom); ctx.lineTo(Math.round(at) + 0.5, bottom + 4); ctx.stroke();
     const centre = Math.min(at, box.x + box.w - half);
-    if (centre - half < free + 6) return;                            // no two numbers on top of each other
-    ctx.fillText(text, centre, bottom + 17);
-    free = centre + half;
+    if (centre - half < free[i % rows] + 6) return;                  // no two numbers on top of each other
+    ctx.fillText(text, centre, bottom + 17 + 15 * (i % rows));
+    free[i % rows] = centre + half;
   });
   ctx.strokeStyle = palette.muted;
   ctx.beginPath(); ctx.moveTo(plot.x + 0.5, plot.y); ctx.lineTo(plot.x + 0.5, bottom + 0.5); ctx.lineTo(plot.x + plot.w, bottom + 0.5); ctx.stroke();
   ctx.fillStyle = palette.ink;
   const said = (axis) => plainText(axis.label) + (axis.scale === "log" && !/\blog\b/.test(axis.label) ? " (log)" : "");
-  ctx.fillText(said(panel.x), plot.x + plot.w / 2, bottom + 34);
+  ctx.fillText(said(panel.x), plot.x + plot.w / 2, bottom + 19 + 15 * rows);
   if (panel.y.label) {
     ctx.save(); ctx.translate(box.x + 11, plot.y + plot.h / 2); ctx.rotate(-Math.PI / 2); ctx.fillText(said(panel.y), 0, 0); ctx.restore();
   }
@@ -206,7 +212,7 @@ function colorBar(ctx, mark, data, plot, palette) {
   ctx.fillText(numberText(high), x + 14, plot.y + 10);
   ctx.fillText(numberText(low), x + 14, plot.y + plot.h);
   if (!mark.label) return;
-  ctx.save(); ctx.translate(x + 26, plot.y + plot.h / 2); ctx.rotate(-Math.PI / 2); ctx.textAlign = "center";
+  ctx.save(); ctx.translate(x + 27, plot.y + plot.h / 2); ctx.rotate(-Math.PI / 2); ctx.textAlign = "center";
   ctx.fillText(plainText(mark.label), 0, 0); ctx.restore();
 }
 
