@@ -52,7 +52,25 @@ export function drawView(ctx, view, frame, options) {
   const { boxes, height } = layout(view, options.width);
   ctx.fillStyle = options.palette.ground;
   ctx.fillRect(0, 0, options.width, height);
-  view.panels.forEach((panel, i) => drawPanel(ctx, view, panel, boxes[i], frame, options, i));
+  const plans = view.panels.map((panel, i) => head(ctx, view, panel, boxes[i], options.palette));
+  view.panels.forEach((panel, i) => {
+    // Panels of one row begin their plots at one height.
+    const below = Math.max(...plans.filter((_, j) => boxes[j].y === boxes[i].y).map((p) => p.height));
+    drawPanel(ctx, view, panel, boxes[i], frame, options, i, plans[i], boxes[i].y + below);
+  });
+}
+
+const fontOf = (palette, size, weight = "") => `${weight} ${size}px ${palette.font}`.trim();
+
+/** What stands over a plot: the lines of its title and the names that find no place beside a curve; their height. */
+function head(ctx, view, panel, box, palette) {
+  ctx.font = fontOf(palette, TITLE, "600");
+  const title = wrap(ctx, plainText(panel.title), box.w);
+  ctx.font = fontOf(palette, FONT);
+  const named = panel.marks.filter((m) => m.label && m.kind !== "heatmap");
+  const beside = box.w >= 340 && named.filter(direct).length <= 5 ? named.filter(direct) : [];
+  const listed = named.filter((m) => !beside.includes(m)), top = 17 * title.length;
+  return { title, beside, listed, height: legend(ctx, view, listed, { ...box, y: 0 }, top, palette, false) };
 }
 
 function styleOf(view, role, palette, ghost = false) {
@@ -85,27 +103,19 @@ function ranges(panel, frame, options, index) {
   return found;
 }
 
-function drawPanel(ctx, view, panel, box, frame, options, index) {
-  const { palette } = options, font = (size, weight = "") => `${weight} ${size}px ${palette.font}`.trim();
-  const range = ranges(panel, frame, options, index);
+function drawPanel(ctx, view, panel, box, frame, options, index, plan, top) {
+  const { palette } = options, { beside } = plan, range = ranges(panel, frame, options, index);
   ctx.textBaseline = "alphabetic";
-  ctx.font = font(FONT);
+  ctx.fillStyle = palette.ink;
+  ctx.font = fontOf(palette, TITLE, "600");
+  plan.title.forEach((line, i) => ctx.fillText(line, box.x, box.y + 17 * (i + 1) - 3));
+  ctx.font = fontOf(palette, FONT);
+  legend(ctx, view, plan.listed, box, box.y + 17 * plan.title.length, palette);
+
   const heat = panel.marks.find((m) => m.kind === "heatmap");
-  const named = panel.marks.filter((m) => m.label && m.kind !== "heatmap");
-  const beside = box.w >= 340 && named.filter(direct).length <= 5 ? named.filter(direct) : [];
-  const listed = named.filter((m) => !beside.includes(m));
   const bounds = heat ? heatRange(heat, lookup(frame, heat.z).data).map(numberText) : [];
   const right = heat ? 26 + Math.max(14, ...bounds.map((t) => ctx.measureText(t).width)) : beside.length
     ? Math.min(0.34 * box.w, Math.max(...beside.map((m) => ctx.measureText(plainText(m.label)).width)) + 12) : 10;
-
-  // Title, then the names that found no place beside a curve.
-  let top = box.y;
-  ctx.fillStyle = palette.ink;
-  ctx.font = font(TITLE, "600");
-  for (const line of wrap(ctx, plainText(panel.title), box.w)) { top += 17; ctx.fillText(line, box.x, top - 3); }
-  ctx.font = font(FONT);
-  top = legend(ctx, view, listed, box, top, palette);
-
   const yTicks = panel.y.scale === "log" ? logTicks(...range.y, box.h / 45) : niceTicks(...range.y, box.h / 50);
   const left = Math.max(24, ...yTicks.map((v) => ctx.measureText(tickText(v)).width)) + 9 + (panel.y.label ? 18 : 0);
   const bars = panel.marks.find((m) => m.kind === "bars" && m.names?.length);
@@ -119,7 +129,7 @@ function drawPanel(ctx, view, panel, box, frame, options, index) {
   const s = { x: scaler(range.x, panel.x.scale, plot.x, plot.x + plot.w),
     y: scaler(range.y, panel.y.scale, plot.y + plot.h, plot.y), box: plot };
 
-  drawAxes(ctx, panel, plot, s, { xTicks, yTicks, names: bars?.names, rows }, box, palette);
+  drawAxes(ctx, panel, plot, s, { xTicks, yTicks, names: bars?.names, rows, left }, box, palette);
   ctx.save();
   ctx.beginPath();
   ctx.rect(plot.x - 1, plot.y - 1, plot.w + 2, plot.h + 2);
@@ -150,28 +160,33 @@ export function wrap(ctx, text, width) {
   return lines;
 }
 
-function legend(ctx, view, marks, box, top, palette) {
+function legend(ctx, view, marks, box, top, palette, draw = true) {
   let x = box.x, y = top;
   marks.forEach((m, i) => {
     const text = plainText(m.label), w = 26 + ctx.measureText(text).width;
     if (i === 0) y += 17;
     else if (x + w > box.x + box.w) { x = box.x; y += 17; }
-    const style = styleOf(view, m.role ?? "neutral", palette), mid = y - 6;
-    const key = { x: (v) => v, y: (v) => v, box: { x, y: mid - 6, w: 20, h: 10 } };
-    const two = new Float32Array([x, x + 19]), flat = new Float32Array([mid, mid]);
-    const sample = { history: {}, arrays: { x: { data: two, shape: [2] }, y: { data: flat, shape: [2] } } };
-    if (m.kind === "points") { two[0] = x + 5; two[1] = x + 14; drawMark(ctx, { kind: "points", x: "x", y: "y" }, sample, key, style); }
-    else if (m.kind === "band" || m.kind === "bars") {
-      ctx.save(); ctx.globalAlpha = m.kind === "band" ? 0.3 : 1; ctx.fillStyle = style.color; ctx.fillRect(x, mid - 5, 19, 10); ctx.restore();
-    } else drawMark(ctx, { kind: "line", x: "x", y: "y" }, sample, key, style);
-    ctx.fillStyle = palette.muted;
-    ctx.fillText(text, x + 24, y - 2);
+    const at = x;
     x += w + 14;
+    if (draw) legendEntry(ctx, view, m, text, at, y, palette);
   });
   return marks.length ? y + 3 : y;
 }
 
-function drawAxes(ctx, panel, plot, s, { xTicks, yTicks, names, rows }, box, palette) {
+function legendEntry(ctx, view, m, text, x, y, palette) {
+  const style = styleOf(view, m.role ?? "neutral", palette), mid = y - 6;
+  const key = { x: (v) => v, y: (v) => v, box: { x, y: mid - 6, w: 20, h: 10 } };
+  const two = new Float32Array([x, x + 19]), flat = new Float32Array([mid, mid]);
+  const sample = { history: {}, arrays: { x: { data: two, shape: [2] }, y: { data: flat, shape: [2] } } };
+  if (m.kind === "points") { two[0] = x + 5; two[1] = x + 14; drawMark(ctx, { kind: "points", x: "x", y: "y" }, sample, key, style); }
+  else if (m.kind === "band" || m.kind === "bars") {
+    ctx.save(); ctx.globalAlpha = m.kind === "band" ? 0.3 : 1; ctx.fillStyle = style.color; ctx.fillRect(x, mid - 5, 19, 10); ctx.restore();
+  } else drawMark(ctx, { kind: "line", x: "x", y: "y" }, sample, key, style);
+  ctx.fillStyle = palette.muted;
+  ctx.fillText(text, x + 24, y - 2);
+}
+
+function drawAxes(ctx, panel, plot, s, { xTicks, yTicks, names, rows, left }, box, palette) {
   const bottom = plot.y + plot.h, inside = (at, from, to) => at >= from - 0.5 && at <= to + 0.5;
   ctx.lineWidth = 1;
   ctx.strokeStyle = palette.grid;
@@ -200,7 +215,7 @@ function drawAxes(ctx, panel, plot, s, { xTicks, yTicks, names, rows }, box, pal
   const said = (axis) => plainText(axis.label) + (axis.scale === "log" && !/\blog\b/.test(axis.label) ? " (log)" : "");
   ctx.fillText(said(panel.x), plot.x + plot.w / 2, bottom + 19 + 15 * rows);
   if (panel.y.label) {
-    ctx.save(); ctx.translate(box.x + 11, plot.y + plot.h / 2); ctx.rotate(-Math.PI / 2); ctx.fillText(said(panel.y), 0, 0); ctx.restore();
+    ctx.save(); ctx.translate(plot.x - left + 11, plot.y + plot.h / 2); ctx.rotate(-Math.PI / 2); ctx.fillText(said(panel.y), 0, 0); ctx.restore();
   }
   ctx.textAlign = "left";
 }
