@@ -185,7 +185,7 @@ def channel_moments(values: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each channel over all observed entries: (N, L, C) -> (C,), (C,).
 
     NaN entries are left out; the deviation divides by the number of entries. A channel that never varies gets
-    deviation 1, and one that was never observed mean 0 and deviation 1, so that both standardise to 0.
+    deviation 1 (it standardises to 0), and one that was never observed mean 0 and deviation 1 (it stays NaN).
     """
     seen = ~torch.isnan(values)
     count = seen.sum((0, 1)).clamp(min=1)
