@@ -25,7 +25,7 @@ def _number(name: str, value) -> float:
 
 @dataclass(frozen=True)
 class Grid:
-    """``steps`` steps from ``t0`` to ``t1``; the k-th time is ``t0 + (t1 - t0) k / steps``, k = 0 .. steps.
+    """``steps`` equal steps from ``t0`` to ``t1``; the k-th time is ``t0 + (t1 - t0) k / steps``, k = 0 .. steps.
 
     With ``dt`` the steps have that length and the last one is what remains up to ``t1`` (it must not be longer than
     dt): times ``t0 + k dt`` for k < steps, then ``t1``. Times are float64; ``tensor`` rounds them once.
@@ -74,9 +74,9 @@ class Grid:
 
     def time(self, k: int) -> float:
         """The k-th time, 0 <= k <= steps."""
-        if self.even:
-            return self.t0 + (self.t1 - self.t0) * k / self.steps
-        return self.t1 if k == self.steps else self.t0 + k * self.dt
+        if k == self.steps:
+            return self.t1                  # exactly: t0 + (t1 - t0) may miss it by rounding
+        return self.t0 + ((self.t1 - self.t0) * k / self.steps if self.even else k * self.dt)
 
     @property
     def times(self) -> list[float]:

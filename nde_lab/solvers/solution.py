@@ -1,6 +1,7 @@
 """What a solve returns, and the sentence it says when it fails."""
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,44 +47,50 @@ class Solution:
     stats: dict[str, Any] = field(default_factory=dict)
 
 
-def diverged(sde: SDE, scheme: Scheme, *, step: int, steps: int, t: float, dt: float, y: Tensor, after: Tensor,
-             dW: Tensor) -> Status:
-    """The status of a solve whose state ``y`` at time t was finite and, one step of dt later, is ``after``."""
-    failed = ~torch.isfinite(after).all(-1)
-    rows = failed.nonzero()[:, 0].tolist()
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """One step on the way to a failure: time, step length, the state before it and its increment."""
+    t: float
+    dt: float
+    y: Tensor
+    dW: Tensor
+
+
+def diverged(sde: SDE, scheme: Scheme, trail: list[Moment], after: Tensor, *, step: int, steps: int) -> Status:
+    """The status of a solve of which ``after`` is the first state that is not finite; ``trail`` holds the steps that
+    led there from finite states, the failing one first."""
+    rows = (~torch.isfinite(after).all(-1)).nonzero()[:, 0].tolist()
     row, more = rows[0], len(rows) - 1
     who = f"Row {row}" + (f" (and {more} other{'s' * (more > 1)})" if more else "")
-    reached = float(y[row].abs().max())
-    why, advice = _reason(sde, scheme, t=t, dt=dt, y=y, dW=dW, row=row)
-    return Status("diverged", f"{who} stopped being finite at t = {t + dt:.4g} (step {step} of {steps}): |y| had "
-                  f"reached {reached:.3g} one step before. {why}; {advice}.", step, t + dt, row)
+    time, reached = trail[0].t + trail[0].dt, float(trail[0].y[row].abs().max())
+    why, advice = _reason(sde, scheme, trail, row)
+    return Status("diverged", f"{who} stopped being finite at t = {time:.4g} (step {step} of {steps}): |y| had "
+                  f"reached {reached:.3g} one step before. {why}; {advice}.", step, time, row)
 
 
-def _reason(sde: SDE, scheme: Scheme, *, t: float, dt: float, y: Tensor, dW: Tensor, row: int) -> tuple[str, str]:
-    """Why the step failed, as far as drift, diffusion and increment of the row show it, and what to try."""
-    with torch.no_grad():
-        f, g = sde.both(torch.tensor(t, dtype=y.dtype, device=y.device), y)
-        push, kick = (f * dt)[row], sde.noise(g, dW)[row]
-    if not torch.isfinite(dW[row]).all():
+def _reason(sde: SDE, scheme: Scheme, trail: list[Moment], row: int) -> tuple[str, str]:
+    """Why the row failed, as far as drift, diffusion and increments on the way there show it, and what to try."""
+    if not torch.isfinite(trail[0].dW[row]).all():
         return "The Brownian increment of this step is not finite", "look at bm"
-    size = float(y[row].abs().max())
-    for name, value in (("drift", f[row]), ("diffusion", g[row])):
-        if not torch.isfinite(value).all() and size < 1e6:
-            return (f"The {name} itself is not finite there, at a state of ordinary size",
-                    f"look for a division, root, logarithm or exponential in the {name}")
-    tame = scheme.calculus == "ito" and scheme.name != "tamed_euler"
-    halve = f"halve dt (now {dt:.3g})"
-    drift, noise = float(push.abs().max()), float(kick.abs().max())
-    scale = max(size, 1e-30)
-    if not drift <= 2 * scale and not noise > drift:
-        return (f"One step of the drift is {_times(drift / scale)} |y| there: it grows too fast for this step",
-                f"{halve}" + (", or try method='tamed_euler'" if tame else ""))
-    if not noise <= 2 * scale:
-        return (f"One step of the noise is {_times(noise / scale)} |y| there: the diffusion grows too fast for this "
-                "step", f"{halve}, or let the diffusion grow at most linearly in y")
-    return ("Drift and noise were small beside |y| in each step, so the equation itself seems to grow without bound",
+    drift = noise = 0.0
+    for at in trail:
+        with torch.no_grad():
+            f, g = sde.both(torch.tensor(at.t, dtype=at.y.dtype, device=at.y.device), at.y)
+            push, kick = float((f * at.dt)[row].abs().max()), float(sde.noise(g, at.dW)[row].abs().max())
+        size = float(at.y[row].abs().max())
+        for name, value in (("drift", f[row]), ("diffusion", g[row])):
+            if at is trail[0] and size < 1e6 and not torch.isfinite(value).all():
+                return (f"The {name} itself is not finite there, at a state of ordinary size",
+                        f"look for a division, root, logarithm or exponential in the {name}")
+        drift, noise = push / max(size, 1e-30), kick / max(size, 1e-30)
+        if math.isfinite(drift) and math.isfinite(noise):
+            break                           # near overflow everything is infinite: a step earlier tells more
+    tame = ", or try method='tamed_euler'" if scheme.calculus == "ito" and scheme.name != "tamed_euler" else ""
+    halve = f"halve dt (now {trail[0].dt:.3g})"
+    if drift >= noise and drift > 2:
+        return f"One step of the drift was {drift:.2g} times |y|: it grows too fast for this step", halve + tame
+    if noise > 2:
+        return (f"One step of the noise was {noise:.2g} times |y|: the diffusion grows too fast for this step",
+                f"{halve}, or let the diffusion grow at most linearly in y")
+    return ("Drift and noise were no larger than twice |y| in a step, so the equation itself may grow without bound",
             f"check the drift's sign, shorten the time interval, or {halve}")
-
-
-def _times(ratio: float) -> str:
-    return f"{ratio:.2g} times" if ratio < float("inf") else "infinitely many times"

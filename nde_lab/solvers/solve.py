@@ -6,12 +6,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from nde_lab.autodiff.eager import RECORDER
 from nde_lab.solvers.grid import Grid, save_times
 from nde_lab.solvers.noise import Brownian
 from nde_lab.solvers.registry import choose
 from nde_lab.solvers.scheme import Scheme
 from nde_lab.solvers.sde import SDE, as_sde, noise_channels
-from nde_lab.solvers.solution import Solution, SolverError, Status, diverged
+from nde_lab.solvers.solution import Moment, Solution, SolverError, Status, diverged
 
 _LOOK_EVERY = 32          # steps between two looks at finiteness; states of one such block are kept to find the step
 
@@ -31,6 +32,9 @@ def solve_sde(sde, y0: Tensor, ts, bm=None, *, method: str | None = None, dt: fl
     method: "euler", "milstein", "tamed_euler" (Ito), "milstein", "heun" (Stratonovich); by default "euler" or "heun".
     Gradients flow to y0, increments and parameters. Raises ValueError for input that does not fit.
     """
+    if getattr(RECORDER, "loop", None) is not None:
+        raise ValueError("sdeint and solve_sde look at values, so they cannot stand in a traced function; there call "
+                         "nde_lab.solvers.integrate(sde, y0, grid, increments)")
     sde = as_sde(sde, names)
     scheme = choose(sde, method)
     _check_state(y0)
@@ -69,8 +73,9 @@ def _march(sde: SDE, scheme: Scheme, y0: Tensor, grid: Grid, clock, places, incr
                 states = [state.detach() for state in block]
                 first = next(i for i, state in enumerate(states) if not bool(torch.isfinite(state).all()))
                 step = k - (len(states) - 1) + first
-                status = diverged(sde, scheme, step=step, steps=n, t=grid.time(step - 1), dt=sizes[step - 1],
-                                  y=states[first - 1], after=states[first], dW=increment(step - 1).detach())
+                trail = [Moment(grid.time(step - i), sizes[step - i], states[first - i], increment(step - i).detach())
+                         for i in range(1, min(first, 4) + 1)]
+                status = diverged(sde, scheme, trail, states[first], step=step, steps=n)
                 kept = [state for state, needs in zip(saved, upto, strict=True) if needs < step]
                 return kept, status, torch.isfinite(states[first]).all(-1), k
             block = [y]
