@@ -1,0 +1,41 @@
+"""Lowering: traced torch functions to one small JavaScript module, with WebAssembly SIMD inside.
+
+    lowered = lower({"init": graph, "step": graph, "observe": graph})      # graphs from nde_lab.autodiff.trace
+    lowered.source      a JavaScript function expression (str): no import, no fetch, safe in a classic script or a worker
+    lowered.manifest    {"programs": {name: {"inputs": [...], "outputs": [...]}}, "bytes": {...}}; inputs and outputs are
+                        lists of {"name", "shape", "dtype"} with dtype "float32", "int32" or "bool"
+
+Calling it in JavaScript:
+
+    const made = (SOURCE)({wasm: true})      // {wasm: false} forces plain JavaScript; without SIMD it is chosen by itself
+    made.engine                              // "wasm" or "plain"
+    const out = made.programs.step({"state/w": Float32Array, "live/lr": 0.01, ...})
+    out["info/loss"]                         // a typed array (length 1 for a 0-d tensor)
+
+* Arrays are flat, row-major: Float32Array, Int32Array (torch int64 becomes int32), Uint8Array of 0/1 for bool.
+* A 0-d input may be a number. An input that is left out keeps the value of the last call (data once, then state).
+* Outputs are views of the module's memory, overwritten by the next call of the same program: copy (``.slice()``) what
+  must last. Passing one program's outputs on as inputs is fine: inputs are copied in before anything runs.
+* Names are those of ``graph.meta["inputs"]`` and ``graph.meta["outputs"]``.
+* Compiling is synchronous: call the source in a worker (the main thread limits synchronous compilation).
+* Errors: ``Error`` for an unknown input name or a wrong number of entries. Numerical trouble is not an error: look at
+  the program's own "ok" output.
+
+Unknown operators, float64 tensors and empty tensors are refused at lowering time with a ValueError that names them.
+"""
+from __future__ import annotations
+
+from nde_lab.explore.lowering.package import Lowered
+
+
+def lower(graphs: dict, *, plain: bool = True) -> Lowered:
+    """Lower traced graphs (name -> ``torch.fx.GraphModule`` from ``nde_lab.autodiff.trace``) to one module.
+
+    plain=False leaves out the plain JavaScript engine (smaller; fails where WebAssembly SIMD is missing).
+    Raises ValueError naming an operator or dtype outside the supported set.
+    """
+    from nde_lab.explore.lowering.package import package     # imports torch's decompositions
+    return package(graphs, plain=plain)
+
+
+__all__ = ["Lowered", "lower"]

@@ -1,0 +1,240 @@
+"""exp, log, tanh, ... of four floats at a time, in WebAssembly.
+
+The polynomials are Chebyshev fits in double precision, rounded to float32 (the interval stands beside each). Results are
+within 2-4 units in the last place of float32; special values (0, infinities, nan) come out as in IEEE arithmetic. What
+is rare in training steps (pow, atan2, ...) calls the engine's own Math functions lane by lane.
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from nde_lab.explore.lowering.wasm import F64, V128, Code, Module
+
+IMPORTED = {"pow": 2, "atan2": 2, "tan": 1, "atan": 1, "asin": 1, "acos": 1, "sinh": 1, "cosh": 1, "asinh": 1,
+            "acosh": 1, "atanh": 1, "erf": 1}                 # name -> number of arguments
+
+
+class V:
+    """A vector in a local of ``code``; arithmetic emits instructions. ``int`` marks four integers."""
+
+    def __init__(self, code: Code, emit: Callable[[], None] | None = None, *, local: int | None = None,
+                 integer: bool = False):
+        self.code, self.int = code, integer
+        if emit is None:
+            self.i = local
+        else:
+            emit()
+            self.i = code.local(V128)
+            code.set(self.i)
+
+    def _other(self, x) -> V:
+        if isinstance(x, V):
+            return x
+
+        def emit():
+            (self.code.i32 if self.int else self.code.f32)(x)
+            self.code.op("i32x4.splat" if self.int else "f32x4.splat")
+        return V(self.code, emit, integer=self.int)
+
+    def _op(self, name: str, *others, integer: bool | None = None) -> V:
+        others = [self._other(o) for o in others]
+        kind = "i32x4" if self.int else "f32x4"
+
+        def emit():
+            for v in (self, *others):
+                self.code.get(v.i)
+            self.code.op(name if "." in name else f"{kind}.{name}")
+        return V(self.code, emit, integer=self.int if integer is None else integer)
+
+    def __add__(self, o):
+        return self._op("add", o)
+
+    def __sub__(self, o):
+        return self._op("sub", o)
+
+    def __rsub__(self, o):
+        return self._other(o) - self
+
+    def __mul__(self, o):
+        return self._op("mul", o)
+
+    def __truediv__(self, o):
+        return self._op("div", o)
+
+    def __rtruediv__(self, o):
+        return self._other(o) / self
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __lt__(self, o):
+        return self._op("lt", o)
+
+    def __gt__(self, o):
+        return self._op("gt", o)
+
+    def equals(self, o):
+        return self._op("eq", o)
+
+    def bit_and(self, o):
+        return self._op("v128.and", o)
+
+    def bit_xor(self, o):
+        return self._op("v128.xor", o)
+
+    def shift(self, name: str, n: int) -> V:
+        def emit():
+            self.code.get(self.i)
+            self.code.i32(n)
+            self.code.op(f"i32x4.{name}")
+        return V(self.code, emit, integer=True)
+
+    def one(self, name: str, **kw) -> V:
+        return self._op(name, **kw)
+
+    def as_int(self) -> V:
+        return V(self.code, local=self.i, integer=True)
+
+    def as_float(self) -> V:
+        return V(self.code, local=self.i)
+
+    def where(self, mask: V, other) -> V:
+        """``self`` where the mask holds, else ``other``."""
+        other = self._other(other)
+
+        def emit():
+            for v in (self, other, mask):
+                self.code.get(v.i)
+            self.code.op("v128.bitselect")
+        return V(self.code, emit, integer=self.int)
+
+
+def horner(x: V, *coefficients: float) -> V:
+    """c0 + c1 x + c2 x^2 + ..."""
+    total = x._other(coefficients[-1])
+    for c in reversed(coefficients[:-1]):
+        total = total * x + c
+    return total
+
+
+def exp(x: V) -> V:
+    """2^n e^r with |r| <= ln(2)/2; 2^n in two factors, so that results near overflow and below 1e-38 are right."""
+    x = x._op("min", 89.0)._op("max", -104.0)
+    n = (x * (1 / math.log(2))).one("round")
+    r = x - n * 0.693145751953125 - n * 1.42860682030942e-06          # ln 2 = high part (12 bits spare) + rest
+    p = 1.0 + (r + r * r * horner(r, 0.5000000014, 0.166665734, 0.0416664569, 0.0083637696, 0.0013934534))   # |r| <= 0.35
+    k = n.one("f32x4.to_i32", integer=True)
+    half = k.shift("shr", 1)
+    scale = lambda i: (i + 127).shift("shl", 23).as_float()                # noqa: E731
+    return p * scale(half) * scale(k - half)
+
+
+def log(x: V) -> V:
+    """e ln 2 + log(m), sqrt(1/2) <= m < sqrt(2), by the series of atanh((m - 1) / (m + 1))."""
+    tiny = x < 1.1754943508222875e-38
+    y = (x * 8388608.0).where(tiny, x)
+    bits = y.as_int() - 0x3F3504F3
+    e = bits.shift("shr", 23).one("f32x4.from_i32", integer=False)
+    e = e - (e._other(23.0)).where(tiny, 0.0)
+    f = (bits.bit_and(0x7FFFFF) + 0x3F3504F3).as_float() - 1.0
+    s = f / (f + 2.0)
+    z, half = s * s, f * f * 0.5
+    rest = z * horner(z, 0.6666666655, 0.4000012435, 0.2855054665, 0.2333772165)             # z <= 0.0296
+    out = e * 0.693145751953125 + (f - (half - (s * (half + rest) + e * 1.42860682030942e-06)))
+    out = x.where(x.equals(math.inf), out)
+    out = x._other(-math.inf).where(x.equals(0.0), out)
+    return x._other(math.nan).where(x < 0.0, x.where(x._op("ne", x), out))
+
+
+def tanh(x: V) -> V:
+    """x + x^3 p(x^2) for |x| < 0.625, else sign(x) (1 - 2 / (e^{2|x|} + 1))."""
+    a = x.one("abs")
+    z = x * x
+    small = x + x * z * horner(z, -0.333333291, 0.1333278226, -0.0538524975, 0.0210036412, -0.006104948)
+    sign = x.bit_and(-0.0)
+    large = (1.0 - 2.0 / (exp(a + a) + 1.0)).bit_xor(sign)
+    return small.where(a < 0.625, large)
+
+
+def sigmoid(x: V) -> V:
+    return 1.0 / (exp(x.one("neg")) + 1.0)
+
+
+def log1p(x: V) -> V:
+    """log(u) x / (u - 1) with u = 1 + x rounded (the rounding of u cancels)."""
+    u = x + 1.0
+    out = log(u) * (x / (u - 1.0))
+    return x.where(u.equals(1.0), x.where(u.equals(math.inf), out))
+
+
+def expm1(x: V) -> V:
+    """(u - 1) x / log(u) with u = e^x rounded; -1 and infinity where those are the limits."""
+    u = exp(x)
+    out = (u - 1.0) * (x / log(u))
+    out = x.where(u.equals(1.0), u.where(u.equals(math.inf), out))
+    return u._other(-1.0).where(u < 1e-8, out)
+
+
+def _quarter(x: V) -> tuple[V, V, V]:
+    """sin and cos of the rest after whole quarter turns, and the number of those (as integers)."""
+    n = (x * (2 / math.pi)).one("round")
+    r = x - n * 1.5703125 - n * 4.837512969970703e-04 - n * 7.54978995489188e-08        # pi/2 in three parts
+    z = r * r
+    s = r + r * z * horner(z, -0.1666666463, 0.0083327427, -0.0001958666)                 # z <= 0.62
+    c = 1.0 - z * 0.5 + z * z * horner(z, 0.0416666646, -0.0013888297, 2.4546703e-05)
+    return s, c, n.one("f32x4.to_i32", integer=True)
+
+
+def sin(x: V, turn: int = 0) -> V:
+    s, c, n = _quarter(x)
+    n = n + turn
+    odd = n.bit_and(1).equals(1)
+    sign = n.bit_and(2).shift("shl", 30).as_float()
+    return c.where(odd.as_float(), s).bit_xor(sign)
+
+
+def cos(x: V) -> V:
+    return sin(x, turn=1)
+
+
+NATIVE = {f.__name__: f for f in (exp, log, tanh, sigmoid, sin, cos, log1p, expm1)}
+
+
+def imported(module: Module) -> dict[str, int]:
+    """Import every rare function (before any function of our own is added)."""
+    return {name: module.import_function(name, (F64,) * n, (F64,)) for name, n in IMPORTED.items()}
+
+
+class Library:
+    """Function indices of the math functions, added to ``module`` when first asked for."""
+
+    def __init__(self, module: Module, rare: dict[str, int]):
+        self.module, self.rare, self.made = module, rare, {}
+
+    def index(self, name: str) -> int:
+        if name not in self.made:
+            self.made[name] = self.module.add(self._native(name) if name in NATIVE else self._by_lanes(name))
+        return self.made[name]
+
+    def _native(self, name: str) -> Code:
+        code = Code((V128,), (V128,))
+        code.get(NATIVE[name](V(code, local=0)).i)
+        return code
+
+    def _by_lanes(self, name: str) -> Code:
+        n = IMPORTED[name]
+        code = Code((V128,) * n, (V128,))
+        out = code.local(V128)
+        for lane in range(4):
+            code.get(out)
+            for i in range(n):
+                code.get(i)
+                code.lane("f32x4.extract", lane)
+                code.op("f64.promote")
+            code.call(self.rare[name])
+            code.op("f32.demote")
+            code.lane("f32x4.replace", lane)
+            code.set(out)
+        code.get(out)
+        return code
+

@@ -1,0 +1,2 @@
+"""Plain JavaScript kernels."""
+def plain_source(blocks, memory): return "null"
