@@ -72,7 +72,7 @@ def options(arguments):
 
 def set_up(command, *, cpu, wheels):
     """Bring .venv to what the lock says, unless a stamp in it says that this was done."""
-    cpu = cpu or CPU_MARK.exists()          # the choice lasts as long as the folder does
+    cpu = cpu or CPU_MARK.exists() and bool(stamps())       # a choice that worked lasts as long as the folder
     if done(command, cpu):
         return
     small = cpu or sys.platform != "linux"

@@ -132,6 +132,16 @@ def test_cpu_takes_torch_alone_from_its_own_index_and_is_remembered(start):
     assert "--torch-backend=cpu" in set_up(start, "test")[1]
 
 
+def test_cpu_that_did_not_work_is_not_remembered(start, monkeypatch):
+    """PyTorch's index is out of reach: the plain command must then give the plain set-up."""
+    with monkeypatch.context() as patch:
+        patch.setattr(start, "call", lambda command, purpose: (_ for _ in ()).throw(start.Trouble(purpose)))
+        with pytest.raises(start.Trouble, match="install the CPU build of torch"):
+            start.set_up("lab", cpu=True, wheels=None)
+    steps = set_up(start, "lab")
+    assert steps[0] == "make .venv" and not any("--torch-backend=cpu" in step for step in steps)
+
+
 def test_cpu_replaces_the_other_build_entirely(start):
     set_up(start, "lab")
     assert "make .venv" in set_up(start, "lab", cpu=True), "otherwise 3 GB of CUDA libraries would stay"
