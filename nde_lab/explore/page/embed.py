@@ -39,7 +39,7 @@ def static_html(made: Explorer, *, still: bytes | None = None, shared: bool = Tr
              f'<script type="application/json" class="ndl-spec">{for_script(spec)}</script>', "</div>"]
     if not shared:
         parts = [f"<style>{joined.page_style()}</style>", *parts,
-                 f"<script>{joined.page_script().replace('</script', '<\\/script')}</script>"]
+                 f"<script>{joined.page_script()}</script>"]
     return "\n".join(parts)
 
 

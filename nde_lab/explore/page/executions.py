@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).resolve().parents[2]
 ROOT = PACKAGE.parent
 BUILD = ROOT / "book" / "_build"
 PREFIX = ".jupyter_cache-"
-_TAGS = re.compile(r"^(?:tags:|:tags:|- ).*$", re.MULTILINE)
+_TAGS = re.compile(r"^:?tags:.*$", re.MULTILINE)
 
 
 @functools.cache

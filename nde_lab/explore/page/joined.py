@@ -32,9 +32,9 @@ def worker_source() -> str:
 def page_script() -> str:
     """Everything that a page with widgets needs, as one script: front end, engines, and the start of all widgets."""
     source = joined("inflate.js", "page_engine.js", "stored_engine.js", "embed.js")
-    worker = json.dumps(worker_source()).replace("</", "<\\/")      # "</" would end an inline script early
-    return (f"{bundle.script()}\n(() => {{\n\"use strict\";\nconst WORKER_SOURCE = {worker};\n{source}\n"
-            "globalThis.ndlPage = { findAll, start, pageEngine, storedEngine };\nfindAll(document);\n})();\n")
+    whole = (f"{bundle.script()}\n(() => {{\n\"use strict\";\nconst WORKER_SOURCE = {json.dumps(worker_source())};\n{source}\n"
+             "globalThis.ndlPage = { findAll, start, pageEngine, storedEngine };\nfindAll(document);\n})();\n")
+    return whole.replace("</", "<\\/")      # "</script" would end an inline script early; only texts and comments hold it
 
 
 @cache
