@@ -23,7 +23,8 @@ def figure(view: View, frame: Frame):
         for mark in panel.marks:
             if isinstance(mark, Rule):
                 (made.add_hline if mark.axis == "y" else made.add_vline)(
-                    **{mark.axis: mark.value}, line=_line(mark.role), annotation_text=mark.label, **place)
+                    **{mark.axis: mark.value}, line=_line(mark.role), annotation_text=mark.label,
+                    exclude_empty_subplots=False, **place)
             else:
                 made.add_traces(_traces(mark, frame), rows=place["row"], cols=place["col"])
         for side, axis in (("x", panel.x), ("y", panel.y)):
@@ -75,10 +76,18 @@ def _traces(mark, frame: Frame) -> list:
         return [go.Scatter(x=np.concatenate([x, x[::-1]]), y=both, fill="toself", mode="lines", opacity=0.3,
                            line={"width": 0, "color": color}, **named)]
     if isinstance(mark, Arrows):
-        import plotly.figure_factory as ff
-        y, u, v = (_get(frame, n) for n in (mark.y, mark.u, mark.v))
-        longest = float(np.hypot(u, v).max()) or 1.0
-        reach = np.sqrt(np.ptp(x) * np.ptp(y) / len(x)) / longest if len(x) > 1 else 1.0
-        trace = ff.create_quiver(x, y, u, v, scale=0.9 * reach, line={"color": color, "width": 1}).data[0]
-        return [trace.update(named)]
+        xs, ys = _arrows(x, *(_get(frame, n) for n in (mark.y, mark.u, mark.v)))
+        return [go.Scatter(x=xs, y=ys, mode="lines", line={"color": color, "width": 1}, **named)]
     raise ValueError(f"no plotly picture for a mark of kind {mark.kind!r}")
+
+
+def _arrows(x, y, u, v) -> tuple[np.ndarray, np.ndarray]:
+    """Arrows as one broken line: shaft, head, gap. The longest is as long as the arrows stand apart."""
+    spread = np.array([np.ptp(x), np.ptp(y)])
+    unit = np.where(spread > 0, spread, 1.0)                      # heads keep their shape on axes of unlike size
+    tail, shaft = np.stack([x, y]) / unit[:, None], np.stack([u, v]) / unit[:, None]
+    shaft = shaft / (np.hypot(*shaft).max() or 1.0) / max(1.0, np.sqrt(len(x)))
+    tip, side = tail + shaft, np.stack([-shaft[1], shaft[0]])
+    barbs = [tip - 0.3 * shaft + 0.2 * side, tip - 0.3 * shaft - 0.2 * side]
+    points = np.stack([tail, tip, barbs[0], tip, barbs[1], np.full_like(tip, np.nan)], axis=-1) * unit[:, None, None]
+    return points[0].ravel(), points[1].ravel()

@@ -253,8 +253,9 @@ def test_stop_ends_the_thread_and_only_for_the_view_that_owns_the_run(listen):
 def test_a_diverged_run_says_so_and_sends_nothing_that_is_not_finite(listen):
     from tests.toys import NoisyGrowth
     ear = listen(explorer(NoisyGrowth))
-    ear.start()
-    ear.wait(lambda: ear.of() and ear.of()[-1]["status"]["kind"] != "running")
+    ear.start(growth=50.0)
+    ear.wait(lambda: ear.of() and ear.of()[-1]["status"]["kind"] == "diverged")
+    assert "stopped being finite" in ear.of()[-1]["status"]["sentence"]
     for _, _, buffers in ear.messages:
         assert all(np.isfinite(np.frombuffer(b, "<f4")).all() for b in buffers)
 

@@ -172,7 +172,7 @@ const DRAW = {
     const [low, high] = heatRange(m, z.data), columns = ex.length - 1;
     for (let i = 0; i < z.data.length; i++) {
       const c = i % columns, r = Math.floor(i / columns), t = (z.data[i] - low) / (high - low);
-      if (!Number.isFinite(t)) continue;
+      if (![t, ex[c], ex[c + 1], ey[r], ey[r + 1]].every(Number.isFinite)) continue;
       ctx.fillStyle = `rgb(${heatColor(t)})`;
       // Half a pixel more: no seams between cells.
       ctx.fillRect(ex[c], Math.min(ey[r], ey[r + 1]), ex[c + 1] - ex[c] + 0.5, Math.abs(ey[r + 1] - ey[r]) + 0.5);

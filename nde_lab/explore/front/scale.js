@@ -8,7 +8,7 @@ export function niceTicks(low, high, count = 5) {
   const step = [1, 2, 5, 10].find((m) => m * power >= raw * 0.999) * power;
   const first = Math.ceil(low / step - 1e-9), ticks = [];
   for (let i = first; i * step <= high + 1e-9 * step; i++) ticks.push(Number((i * step).toPrecision(12)));
-  return ticks;
+  return ticks.length < 2 && count < 16 ? niceTicks(low, high, 2 * count) : ticks;   // one number says no scale
 }
 
 /** Ticks of a log axis: powers of ten (thinned when there are many); 2 and 5 between them when there are few. */

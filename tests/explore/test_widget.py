@@ -1,0 +1,148 @@
+"""``explore``: what it returns where, the widget driven from Python, the still, own sliders beside it."""
+from __future__ import annotations
+
+import base64
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from nde_lab.experiment import last, run
+from nde_lab.explore import explore
+from nde_lab.explore.spec import Still, explorer
+from nde_lab.explore.widget import ExplorerWidget, StaticExplorer
+from tests.toys import SineFit
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def wait(what, seconds=10.0):
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def widget():
+    made = ExplorerWidget(explorer(SineFit, steps=400, width=8, seed=2))
+    sent = []
+    made.send = lambda content, buffers=None: sent.append(content)
+    made.sent = sent
+    yield made
+    made.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith("nde-lab-")]
+
+
+def test_without_widgets_a_still_of_the_default_run():
+    made = explore(SineFit, width=8, seed=1, title="A sine")
+    assert isinstance(made, Still)
+    data, metadata = made._repr_mimebundle_()
+    assert base64.b64decode(data["image/png"]).startswith(PNG) and made._repr_png_().startswith(PNG)
+    assert metadata["image/png"]["alt"] == SineFit().view().alt()
+    assert data["text/plain"].startswith("A sine: ") and "width = 8" in data["text/plain"]
+    expected = last(run(SineFit, {"width": 8}, seed=1))
+    np.testing.assert_array_equal(made.frame.arrays["y"], expected.arrays["y"])
+
+
+def test_in_the_book_it_is_no_widget(monkeypatch):
+    monkeypatch.setenv("NDE_LAB_STATIC", "1")
+    made = explore(SineFit)
+    assert isinstance(made, StaticExplorer) and not isinstance(made, ExplorerWidget)
+
+
+@pytest.mark.parametrize("bad, says", [
+    ({"widht": 3}, "has no knob 'widht'; its knobs: width, act, lr"),
+    ({"width": 1000}, "knob 'width' is 1000; it takes 2 to 64"),
+    ({"lr": "big"}, "it takes a number"),
+    ({"controls": ["speed"]}, "has no knob 'speed' to control"),
+    ({"seed": -1}, "a seed is an integer"),
+    ({"steps": 0}, "a whole number of steps >= 1, got 0"),
+    ({"alt": "  "}, "alt is empty"),
+])
+def test_bad_input_gets_a_sentence(bad, says):
+    with pytest.raises(ValueError, match=says):
+        explore(SineFit, **bad)
+
+
+def test_what_is_not_an_experiment_is_refused():
+    with pytest.raises(ValueError, match="is not an experiment"):
+        explore(dict)
+
+
+def test_spec_names_every_knob_and_its_kind():
+    spec = explorer(SineFit, controls=["lr"], width=16).to_dict()
+    knobs = {k["name"]: k for k in spec["knobs"]}
+    assert spec["controls"] == ["lr"] and set(knobs) == {"width", "act", "lr"}
+    assert (knobs["width"]["kind"], knobs["width"]["default"], knobs["width"]["integer"]) == ("range", 16, True)
+    assert (knobs["act"]["kind"], knobs["act"]["choices"]) == ("choice", ["tanh", "lipswish"])
+    assert (knobs["lr"]["live"], knobs["width"]["live"]) == (True, False)
+
+
+def test_set_moves_live_knobs_in_the_run_and_restarts_for_fixed_ones(widget):
+    widget.set(seed=5)
+    wait(lambda: widget.frame is not None)
+    widget.set(lr=0.02)
+    assert widget.knobs["lr"] == 0.02
+    widget.set(width=16)
+    wait(lambda: widget.frame.knobs["width"] == 16 and widget.frame.status.kind == "finished")
+    assert widget.frame.seed == 5 and widget.frame.knobs["lr"] == 0.02
+    assert [m["knobs"] for m in widget.sent if m["t"] == "knobs"][-1]["width"] == 16, "the sliders are told"
+    expected = last(run(SineFit, {"width": 16, "lr": 0.02}, seed=5, steps=400))
+    np.testing.assert_array_equal(widget.frame.arrays["y"], expected.arrays["y"])
+
+
+def test_set_refuses_what_the_knobs_refuse_and_changes_nothing(widget):
+    before = widget.knobs
+    with pytest.raises(ValueError, match="it takes 1e-05 to 1"):
+        widget.set(lr=7.0)
+    with pytest.raises(ValueError, match="no knob 'depth'"):
+        widget.set(depth=2)
+    assert widget.knobs == before
+
+
+def test_own_ipywidgets_sliders_drive_it(widget):
+    import ipywidgets
+    slider = ipywidgets.FloatLogSlider(value=1e-2, min=-4, max=0)
+    ipywidgets.interactive_output(widget.set, {"lr": slider})
+    slider.value = 0.1
+    wait(lambda: widget.frame is not None and widget.frame.knobs["lr"] == pytest.approx(0.1))
+
+
+def test_pictures_of_the_frame(widget):
+    widget.set(seed=1)
+    wait(lambda: widget.frame is not None and widget.frame.status.kind == "finished")
+    figure, still = widget.figure(), widget.still()
+    curve = next(t for t in figure.data if t.name == "network")
+    np.testing.assert_allclose(np.asarray(curve.y, dtype=float), widget.frame.arrays["y"], rtol=1e-6)
+    np.testing.assert_allclose(still.axes[0].lines[0].get_ydata(), widget.frame.arrays["y"], rtol=1e-6)
+
+
+def test_a_saved_notebook_keeps_a_picture_and_its_text(widget):
+    data, metadata = widget._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in data
+    assert base64.b64decode(data["image/png"]).startswith(PNG)
+    assert metadata["image/png"]["alt"] == widget.explorer.alt
+    assert widget.explorer.alt in data["text/plain"]
+
+
+def test_error_is_kept_with_its_traceback(widget):
+    widget._engine.start({"width": 10**6}, 0)
+    wait(lambda: widget.error)
+    assert "Traceback" in widget.error and "it takes 2 to 64" in widget.error
+
+
+def test_importing_the_entry_is_cheap():
+    code = "import sys; import nde_lab.explore; print('torch' in sys.modules, 'anywidget' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+def test_widgets_come_without_heavy_imports():
+    code = ("import sys; import nde_lab.explore.widget; "
+            "print([m for m in ('torch._dynamo', 'plotly', 'matplotlib.pyplot', 'pandas') if m in sys.modules])")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
