@@ -1,8 +1,9 @@
 """One gradient step through a small neural SDE, in the regime of the live chapters: ours against torchsde.
 
-Batch 128, state 4, width 32, 64 Euler-Maruyama steps, float32, one thread; the noise of every step is drawn anew and
-its cost counted. torchsde runs at its best setting known to us (a ``BrownianInterval`` told its ``dt``, dyadic steps)
-and as it comes. All variants take turns in one run, so that a busy machine slows them alike; the ratio is of medians.
+Batch 128, state 4, width 32, 64 Euler-Maruyama steps, float32, one thread; the noise of every step is drawn
+anew and its cost counted. torchsde runs at its best setting known to us (a ``BrownianInterval`` told its
+``dt``, dyadic steps) and as it comes. All variants take turns in one run, so that a busy machine slows them
+alike; the ratio is of medians.
 
     nde-lab bench sde_small        or    python benchmarks/sde_small.py [--repeats 15]
 """
@@ -54,13 +55,14 @@ def variants(sde: NeuralSDE, y0: Tensor) -> dict[str, Callable[[int], Tensor]]:
         "nde_lab integrate (as experiments call it)": ours,
         "nde_lab sdeint": lambda seed: sdeint(sde, y0, ts, method="euler", dt=dt, seed=seed)[-1],
         "torchsde, BrownianInterval with dt, dyadic steps": best,
-        "torchsde as it comes, dyadic steps": lambda seed: torchsde.sdeint(sde, y0, ts, method="euler", dt=dt)[-1],
+        "torchsde as it comes, dyadic steps":
+            lambda seed: torchsde.sdeint(sde, y0, ts, method="euler", dt=dt)[-1],
     }
 
 
 def stray_step(sde: NeuralSDE, y0: Tensor) -> Callable[[int], Tensor]:
-    """torchsde with 100 steps of 0.01: its float32 clock adds them up and is left with a stray step of 1e-7, for which
-    its Brownian motion bisects the interval again and again."""
+    """torchsde with 100 steps of 0.01: its float32 clock adds them up and is left with a stray step of 1e-7,
+    for which its Brownian motion bisects the interval again and again."""
     return lambda seed: torchsde.sdeint(sde, y0, torch.tensor([0.0, 1.0]), method="euler", dt=0.01)[-1]
 
 
@@ -78,10 +80,10 @@ def measure(repeats: int = 15) -> dict[str, float]:
     solvers = list(variants(sde, y0).items())
     times: dict[str, list[float]] = {name: [] for name, _ in solvers}
     for seed in range(repeats + 2):
-        turn = seed % len(solvers)          # another one begins each round: who follows whom matters to the caches
+        turn = seed % len(solvers)          # another one begins each round: who follows whom matters
         for name, solve in solvers[turn:] + solvers[:turn]:
             times[name].append(milliseconds(solve, seed))
-    medians = {name: statistics.median(values[2:]) for name, values in times.items()}   # two rounds of warming up
+    medians = {name: statistics.median(values[2:]) for name, values in times.items()}     # two rounds warm up
     medians["torchsde as it comes, 100 steps of 0.01"] = milliseconds(stray_step(sde, y0), 0)
     return medians
 
@@ -95,7 +97,8 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(1)
     medians = measure(repeats)
     reference = medians["nde_lab integrate (as experiments call it)"]
-    print(f"gradient step, batch {BATCH}, state {STATE}, width {WIDTH}, {STEPS} Euler steps, torch {torch.__version__}")
+    print(f"gradient step, batch {BATCH}, state {STATE}, width {WIDTH}, {STEPS} Euler steps, "
+          f"torch {torch.__version__}")
     for name, ms in medians.items():
         print(f"  {name:52s} {ms:8.1f} ms   {ms / reference:7.2f} x")
 

@@ -1,11 +1,11 @@
-"""Solvers of SDEs for small problems: fixed steps on an integer grid, noise drawn at once, one file per scheme.
+"""Solvers of SDEs for small problems: fixed steps on an integer grid, noise drawn at once, a file per scheme.
 
-    ys = sdeint(sde, y0, ts, method="euler", dt=0.01, seed=0)     torchsde's call and tensor; raises SolverError
+    ys = sdeint(sde, y0, ts, method="euler", dt=0.01, seed=0)     torchsde's call and tensor, or SolverError
     solution = solve_sde(sde, y0, ts, dt=0.01, seed=0)            with a status sentence instead of an error
     ys = integrate(sde, y0, grid, increments, method="euler")     the bare loop, for traced experiments
 
-An SDE is any object with ``f(t, y)``, ``g(t, y)``, ``noise_type`` and ``sde_type``, as in torchsde; ``SDE(drift,
-diffusion)`` makes one of two functions. ``SCHEMES`` holds the schemes by name, with what each declares.
+An SDE is any object with ``f(t, y)``, ``g(t, y)``, ``noise_type`` and ``sde_type``, as in torchsde;
+``SDE(drift, diffusion)`` makes one of two functions. ``SCHEMES`` holds the schemes by name.
 """
 from nde_lab.solvers.euler_maruyama import EulerMaruyama
 from nde_lab.solvers.grid import Grid
@@ -20,6 +20,6 @@ from nde_lab.solvers.solution import Solution, SolverError, Status
 from nde_lab.solvers.solve import sdeint, solve_sde
 from nde_lab.solvers.tamed_euler import TamedEuler
 
-__all__ = ["NOISE_TYPES", "SCHEMES", "SDE", "SDE_TYPES", "Brownian", "EulerMaruyama", "Grid", "Heun", "MilsteinIto",
-           "MilsteinStratonovich", "Scheme", "Solution", "SolverError", "Status", "TamedEuler", "as_sde", "choose",
-           "finite_rows", "fitting", "integrate", "sdeint", "solve_sde"]
+__all__ = ["NOISE_TYPES", "SCHEMES", "SDE", "SDE_TYPES", "Brownian", "EulerMaruyama", "Grid", "Heun",
+           "MilsteinIto", "MilsteinStratonovich", "Scheme", "Solution", "SolverError", "Status", "TamedEuler",
+           "as_sde", "choose", "finite_rows", "fitting", "integrate", "sdeint", "solve_sde"]

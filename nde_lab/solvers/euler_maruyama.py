@@ -7,9 +7,9 @@ from nde_lab.solvers.scheme import Scheme
 class EulerMaruyama(Scheme):
     """Y' = Y + f dt + g dW.
 
-    Strong order 1/2, and 1 for additive noise; weak order 1; one evaluation a step. Converges to the *Ito* solution.
-    It can explode where the drift grows faster than linearly (see ``tamed_euler``).
-    Source: Maruyama (1955); Kloeden and Platen, "Numerical Solution of SDEs" (1992), section 10.2.
+    Strong order 1/2, and 1 for additive noise; weak order 1; one evaluation a step. Converges to the *Ito*
+    solution. It can explode where the drift grows faster than linearly (see ``tamed_euler``). Source:
+    Maruyama (1955); Kloeden and Platen, "Numerical Solution of SDEs" (1992), section 10.2.
     """
     name = "euler"
     calculus = "ito"

@@ -14,17 +14,18 @@ def integrate(sde, y0: Tensor, grid: Grid | Tensor, increments: Tensor, *, metho
               save="all") -> Tensor:
     """Solve on a grid with given noise; no check looks at a value, so it may stand in a traced ``step``.
 
-    sde: an ``SDE``, or any object with drift, diffusion, noise_type and sde_type; its functions may close over
-    parameter tensors and receive the time as a 0-d tensor. y0: (B, D). grid: a ``Grid`` of n steps, or its times as a
-    tensor (n + 1,), such as an entry of an experiment's ``data`` or a live horizon times fixed fractions.
-    increments: (n, B, m), Brownian increments of variance dt: declared standard normals times ``dt ** 0.5``.
-    save: "all" -> (n + 1, B, D) with y0 first; "last" -> (B, D); a sequence of k grid indices -> (k, B, D).
-    Differentiable in y0, increments and whatever the SDE closes over. Raises ValueError for shapes that do not fit
-    and for a method that does not; numerical trouble shows as rows for which ``finite_rows`` is False.
+    sde: an ``SDE``, or any object with drift, diffusion, noise_type and sde_type; its functions may close
+    over parameter tensors and receive the time as a 0-d tensor. y0: (B, D). grid: a ``Grid`` of n steps, or
+    its times as a tensor (n + 1,), such as an entry of an experiment's ``data`` or a live horizon times fixed
+    fractions. increments: (n, B, m), Brownian increments of variance dt: declared standard normals times ``dt
+    ** 0.5``. save: "all" -> (n + 1, B, D) with y0 first; "last" -> (B, D); a sequence of k grid indices ->
+    (k, B, D). Differentiable in y0, increments and whatever the SDE closes over. Raises ValueError for shapes
+    that do not fit and for a method that does not; numerical trouble shows as rows for which ``finite_rows``
+    is False.
     """
     sde = as_sde(sde)
     scheme = choose(sde, method)
-    if not isinstance(grid, Grid) and not (isinstance(grid, Tensor) and grid.dim() == 1 and grid.shape[0] >= 2):
+    if not isinstance(grid, Grid) and not (isinstance(grid, Tensor) and grid.dim() == 1 and len(grid) >= 2):
         raise ValueError("grid must be a Grid or a 1-d tensor of at least two times, got "
                          f"{tuple(grid.shape) if isinstance(grid, Tensor) else grid!r}")
     n = grid.steps if isinstance(grid, Grid) else grid.shape[0] - 1
@@ -32,7 +33,7 @@ def integrate(sde, y0: Tensor, grid: Grid | Tensor, increments: Tensor, *, metho
     indices = _indices(save, n)
     times = grid.tensor(y0.dtype, y0.device) if isinstance(grid, Grid) else grid
 
-    if isinstance(grid, Grid) and grid.even:            # one number for all steps: a constant of the traced graph
+    if isinstance(grid, Grid) and grid.even:      # one number for all steps: a constant of the traced graph
         def body(y, x):
             y = scheme.step(sde, x[0], y, grid.dt, x[1])
             return y, (None if save == "last" else y)
@@ -52,7 +53,8 @@ def integrate(sde, y0: Tensor, grid: Grid | Tensor, increments: Tensor, *, metho
 
 
 def finite_rows(ys: Tensor) -> Tensor:
-    """Which rows of states (B, D) or (T, B, D) are finite throughout: a bool (B,), an experiment's ``info["ok"]``.
+    """Which rows of states (B, D) or (T, B, D) are finite throughout: a bool (B,), an experiment's
+    ``info["ok"]``.
 
     The last state is enough: every scheme adds to the state, so a row that is once not finite stays so.
     """
@@ -81,5 +83,5 @@ def _check_shapes(sde, y0: Tensor, increments: Tensor, n: int) -> None:
     if y0.dim() < 1 or not fits:
         m = {"diagonal": y0.shape[-1] if y0.dim() else "D", "scalar": 1}.get(sde.noise_type, "m")
         want = ", ".join(map(str, (n, *y0.shape[:-1], m)))
-        raise ValueError(f"{n} steps of {sde.noise_type} noise from y0 of shape {tuple(y0.shape)} need increments of "
-                         f"shape ({want}), got {tuple(increments.shape)}")
+        raise ValueError(f"{n} steps of {sde.noise_type} noise from y0 of shape {tuple(y0.shape)} need "
+                         f"increments of shape ({want}), got {tuple(increments.shape)}")

@@ -1,9 +1,9 @@
 """Milstein's scheme in both calculi: Euler-Maruyama plus the first term that it leaves out.
 
-Over a step the noise g itself moves, by g'(Y) g dW to first order; integrated against dW that gives (g' g) times the
-iterated integral of W against itself: (dW^2 - dt)/2 in the Ito sense, dW^2/2 in the Stratonovich sense. For several
-Brownian motions that do not commute the iterated integrals are not functions of dW alone, hence the noise types.
-Source: Milstein (1974); Kloeden and Platen (1992), section 10.3.
+Over a step the noise g itself moves, by g'(Y) g dW to first order; integrated against dW that gives (g' g)
+times the iterated integral of W against itself: (dW^2 - dt)/2 in the Ito sense, dW^2/2 in the Stratonovich
+sense. For several Brownian motions that do not commute the iterated integrals are not functions of dW alone,
+hence the noise types. Source: Milstein (1974); Kloeden and Platen (1992), section 10.3.
 """
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from nde_lab.solvers.sde import SDE
 class MilsteinIto(Scheme):
     """Y' = Y + f dt + g dW + (g' g)(dW^2 - dt)/2, to the *Ito* solution.
 
-    Strong and weak order 1; the derivative g' comes from autograd, whatever function g is. Diagonal noise here means
-    that g_i depends on y_i (and t) only: a diffusion network that mixes coordinates is refused. For additive noise
-    the correction is zero, and the scheme is Euler-Maruyama.
+    Strong and weak order 1; the derivative g' comes from autograd, whatever function g is. Diagonal noise
+    here means that g_i depends on y_i (and t) only: a diffusion network that mixes coordinates is refused.
+    For additive noise the correction is zero, and the scheme is Euler-Maruyama.
     """
     name = "milstein"
     calculus = "ito"
@@ -35,7 +35,7 @@ class MilsteinIto(Scheme):
 
 
 class MilsteinStratonovich(Scheme):
-    """Y' = Y + f dt + g dW + (g' g) dW^2 / 2, to the *Stratonovich* solution; otherwise as ``MilsteinIto``."""
+    """Y' = Y + f dt + g dW + (g' g) dW^2 / 2, to the *Stratonovich* solution; else like the other."""
     name = "milstein"
     calculus = "stratonovich"
     strong_order = {"diagonal": 1.0, "additive": 1.0, "scalar": 1.0}
@@ -70,9 +70,9 @@ def _diffusion_and_slope(sde: SDE, t: Tensor, y: Tensor) -> tuple[Tensor, Tensor
         g = sde.diffusion(t, x)
         if not g.requires_grad:                     # the diffusion does not look at the state
             return g, torch.zeros_like(y)
-        if sde.noise_type == "diagonal":            # the Jacobian is diagonal: one reverse product gives g_i g_i'
+        if sde.noise_type == "diagonal":            # a diagonal Jacobian: one reverse product gives g_i g_i'
             slope = _grad(g, x, g, record)
-        else:                                       # scalar: the forward product J g, as a reverse of the reverse
+        else:                                       # scalar: the product J g, a reverse of the reverse
             column = g[..., 0]
             weight = torch.zeros_like(column).requires_grad_()
             pulled = _grad(column, x, weight, True)
@@ -81,13 +81,13 @@ def _diffusion_and_slope(sde: SDE, t: Tensor, y: Tensor) -> tuple[Tensor, Tensor
 
 
 def _grad(outputs: Tensor, inputs: Tensor, weights: Tensor, create_graph: bool) -> Tensor:
-    found, = torch.autograd.grad(outputs, inputs, grad_outputs=weights, create_graph=create_graph, retain_graph=True,
-                                 allow_unused=True)
+    found, = torch.autograd.grad(outputs, inputs, grad_outputs=weights, create_graph=create_graph,
+                                 retain_graph=True, allow_unused=True)
     return torch.zeros_like(inputs) if found is None else found
 
 
 def _refuse_mixing(scheme: Scheme, sde: SDE, t: Tensor, y: Tensor) -> None:
-    """A diagonal Jacobian J has J^T w = w * (J^T 1) for every w; one uneven w shows whether coordinates mix."""
+    """A diagonal Jacobian J has J^T w = w * (J^T 1) for every w; one uneven w shows if coordinates mix."""
     if sde.noise_type != "diagonal" or y.shape[-1] == 1:
         return
     with torch.enable_grad():
@@ -100,5 +100,6 @@ def _refuse_mixing(scheme: Scheme, sde: SDE, t: Tensor, y: Tensor) -> None:
     size = plain.abs().max() + uneven.abs().max()
     if ((uneven - weights * plain).abs() > 1e-4 * size).any():
         other = "euler" if scheme.calculus == "ito" else "heun"
-        raise ValueError("method 'milstein' takes diagonal noise whose g_i depends on y_i only; this diffusion mixes "
-                         f"coordinates, and its iterated integrals are not known from dW. Use method='{other}'")
+        raise ValueError("method 'milstein' takes diagonal noise whose g_i depends on y_i only; this "
+                         "diffusion mixes coordinates, and its iterated integrals are not known from dW. Use "
+                         f"method='{other}'")

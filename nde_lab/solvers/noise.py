@@ -1,8 +1,8 @@
 """Brownian increments, drawn at once from a seed, on an integer grid.
 
-Increments of a path at step dt add up to the increments of the *same* path at step 4 dt: ``coarsen(4)``. That is how
-two step sizes, two schemes, or an SDE with and without a term are compared on one path, and how strong orders are
-measured.
+Increments of a path at step dt add up to the increments of the *same* path at step 4 dt: ``coarsen(4)``. That
+is how two step sizes, two schemes, or an SDE with and without a term are compared on one path, and how strong
+orders are measured.
 """
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ MAX_NUMBERS = 200_000_000
 
 @dataclass(frozen=True, eq=False)
 class Brownian:
-    """A Brownian path of shape (B, m) known on the points of a grid: ``increments`` (steps, B, m), variance dt.
+    """A Brownian path of shape (B, m) known on the points of a grid: ``increments`` (steps, B, m).
 
-    Serves as ``bm`` here and in torchsde (where it answers queries between grid points), so both see the same path.
+    Serves as ``bm`` here and in torchsde, which asks it between grid points: both see one path.
     """
     grid: Grid
     increments: Tensor
@@ -29,18 +29,18 @@ class Brownian:
 
     def __post_init__(self):
         if self.increments.dim() != 3 or self.increments.shape[0] != self.grid.steps:
-            raise ValueError(f"increments on a grid of {self.grid.steps} steps have shape ({self.grid.steps}, B, m), "
-                             f"got {tuple(self.increments.shape)}")
+            raise ValueError(f"increments on a grid of {self.grid.steps} steps have shape "
+                             f"({self.grid.steps}, B, m), got {tuple(self.increments.shape)}")
 
     @classmethod
     def draw(cls, grid: Grid, shape: tuple[int, int], *, seed: int, dtype: torch.dtype = torch.float32,
              device=None) -> Brownian:
-        """Draw the path of ``seed`` on ``grid``; shape = (B, m). The same seed and shape give the same path."""
+        """Draw the path of ``seed`` on ``grid``, shape (B, m). Same seed, grid and shape, same path."""
         n = grid.steps * shape[0] * shape[1]
         if n > MAX_NUMBERS:
-            raise ValueError(f"{grid.steps} steps of {shape[0]} x {shape[1]} increments are {n:.3g} numbers, too many "
-                             "to draw at once; use a larger dt, fewer rows, or give bm a torchsde.BrownianInterval "
-                             "(with its dt set to the step)")
+            raise ValueError(f"{grid.steps} steps of {shape[0]} x {shape[1]} increments are {n:.3g} numbers, "
+                             "too many to draw at once; use a larger dt, fewer rows, or give bm a "
+                             "torchsde.BrownianInterval (with its dt set to the step)")
         z = sample({"dW": Normal((grid.steps, *shape))}, seed=seed, stream="brownian", dtype=dtype)["dW"]
         roots = torch.tensor(grid.sizes, dtype=torch.float64).sqrt().to(dtype)
         return cls(grid, (z * roots[:, None, None]).to(device))
@@ -71,16 +71,17 @@ class Brownian:
         return torch.cat([start, self.increments.cumsum(0)])
 
     def on(self, grid: Grid) -> Tensor:
-        """The increments on ``grid``: this path's own grid, or one whose steps are a multiple of its steps."""
+        """The increments on ``grid``: this path's own, or one whose step is a multiple of this path's."""
         mine, factor = self.grid, self.grid.steps // grid.steps
         same_ends = max(abs(mine.t0 - grid.t0), abs(mine.t1 - grid.t1)) <= 1e-6 * mine.dt
         if same_ends and mine.steps == grid.steps and abs(mine.dt - grid.dt) <= 1e-6 * mine.dt:
             return self.increments
         if same_ends and mine.even and grid.even and factor * grid.steps == mine.steps:
             return self.coarsen(factor).increments
-        raise ValueError(f"the Brownian path is known at {mine.steps} steps of {mine.dt:g} from {mine.t0:g} to "
-                         f"{mine.t1:g}; {grid.steps} steps of {grid.dt:g} from {grid.t0:g} to {grid.t1:g} were asked "
-                         f"for. Use dt={mine.dt:g} or a multiple that divides the interval, or draw another path")
+        raise ValueError(f"the Brownian path is known at {mine.steps} steps of {mine.dt:g} from {mine.t0:g} "
+                         f"to {mine.t1:g}; {grid.steps} steps of {grid.dt:g} from {grid.t0:g} to {grid.t1:g} "
+                         f"were asked for. Use dt={mine.dt:g} or a multiple that divides the interval, or "
+                         "draw another path")
 
     def __call__(self, ta, tb=None) -> Tensor:
         """W(tb) - W(ta), (B, m), for two grid times; W(ta) - W(t0) without ``tb``."""
@@ -93,6 +94,6 @@ class Brownian:
         k = (t - self.grid.t0) / self.grid.dt
         nearest = self.grid.steps if abs(t - self.grid.t1) < 1e-3 * self.grid.dt else round(k)
         if not 0 <= nearest <= self.grid.steps or abs(t - self.grid.time(nearest)) > 1e-2 * self.grid.dt:
-            raise ValueError(f"the Brownian path is known at multiples of {self.grid.dt:g} from {self.grid.t0:g} to "
-                             f"{self.grid.t1:g}, not at t={t:g}")
+            raise ValueError(f"the Brownian path is known at multiples of {self.grid.dt:g} from "
+                             f"{self.grid.t0:g} to {self.grid.t1:g}, not at t={t:g}")
         return nearest

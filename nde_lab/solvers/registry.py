@@ -1,4 +1,4 @@
-"""Schemes by name, and the refusal of a scheme that would converge to another process or cannot take the noise."""
+"""Schemes by name, and the refusal of those that converge to another process or cannot take the noise."""
 from __future__ import annotations
 
 from nde_lab.solvers.euler_maruyama import EulerMaruyama
@@ -24,14 +24,15 @@ def fitting(sde: SDE) -> list[str]:
 def choose(sde: SDE, method: str | None = None) -> Scheme:
     """The scheme called ``method`` that fits the SDE; "euler" (Ito) or "heun" (Stratonovich) without a name.
 
-    Raises ValueError for an unknown name, a scheme of the other calculus, or a noise type that it cannot take, and
-    names the schemes that would fit.
+    Raises ValueError for an unknown name, a scheme of the other calculus, or a noise type that it cannot
+    take, and names the schemes that would fit.
     """
     method = DEFAULTS[sde.sde_type] if method is None else method
     others = " or ".join(f"method='{name}'" for name in fitting(sde))
     kind = f"{sde.sde_type.capitalize()} SDE with {sde.noise_type} noise"
     if method in _ELSEWHERE:
-        raise ValueError(f"method {method!r} is torchsde's: call torchsde.sdeint for it, or use {others} here")
+        raise ValueError(f"method {method!r} is torchsde's: call torchsde.sdeint for it, or use {others} "
+                         "here")
     if method not in SCHEMES:
         raise ValueError(f"unknown method {method!r}; for {_article(kind)} use {others}")
     variants = SCHEMES[method]
@@ -42,7 +43,8 @@ def choose(sde: SDE, method: str | None = None) -> Scheme:
     if sde.sde_type not in calculi:
         why = f"converges to the {' and '.join(sorted(calculi)).capitalize()} solution"
         if sde.noise_type == "additive":
-            others += f", or declare sde_type='{calculi.pop()}': for additive noise both calculi mean the same process"
+            others += (f", or declare sde_type='{calculi.pop()}': for additive noise both calculi mean the "
+                       "same process")
     else:
         takes = sorted({noise for scheme in variants for noise in scheme.noise_types})
         why = f"takes {', '.join(takes)} noise only"

@@ -1,4 +1,4 @@
-"""What every scheme declares: the calculus it converges to, the noise it can take, and how fast it converges."""
+"""What every scheme declares: its calculus, the noise it can take, and how fast it converges."""
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -11,9 +11,9 @@ from nde_lab.solvers.sde import SDE
 class Scheme:
     """One way to take a step. Subclasses are final: they declare the attributes and define ``step``.
 
-    name: the registry's word. calculus: "ito" or "stratonovich". strong_order: order of E|Y_n - Y(T)| for each noise
-    type that the scheme takes. weak_order: order of |E phi(Y_n) - E phi(Y(T))| for smooth phi. evaluations: drift and
-    diffusion evaluations a step.
+    name: the registry's word. calculus: "ito" or "stratonovich". strong_order: order of E|Y_n - Y(T)| for
+    each noise type that the scheme takes. weak_order: order of |E phi(Y_n) - E phi(Y(T))| for smooth phi.
+    evaluations: drift and diffusion evaluations a step.
     """
     name: str
     calculus: str

@@ -1,13 +1,13 @@
 """What a solver is given: an SDE dY = f(t, Y) dt + g(t, Y) dW, in torchsde's conventions.
 
-State Y: (B, D), one row per path. Brownian motion: (B, m). The drift f is (B, D). The diffusion g by noise type:
+State Y: (B, D), one row per path. Brownian motion: (B, m). Drift f: (B, D). Diffusion g, by noise type:
 
     diagonal  (B, D)     g_i dW_i: one Brownian motion per coordinate, m = D
     additive  (B, D, m)  g depends on time only
     scalar    (B, D, 1)  one Brownian motion for all coordinates
     general   (B, D, m)
 
-``sde_type`` is "ito" or "stratonovich": the same symbols mean different processes unless the noise is additive.
+``sde_type`` is "ito" or "stratonovich": the same f and g mean different processes unless noise is additive.
 """
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ SDE_TYPES = ("ito", "stratonovich")
 class SDE:
     """dY = drift(t, Y) dt + diffusion(t, Y) dW from two functions of a 0-d time and a (B, D) state.
 
-    ``joint(t, y) -> (drift, diffusion)``, if given, is called where both are needed. ``f`` and ``g`` are the names
-    under which torchsde asks for them, so an ``SDE`` works with torchsde too.
+    ``joint(t, y) -> (drift, diffusion)``, if given, is called where both are needed. ``f`` and ``g`` are the
+    names under which torchsde asks for them, so an ``SDE`` works with torchsde too.
     """
     drift: Callable[[Tensor, Tensor], Tensor]
     diffusion: Callable[[Tensor, Tensor], Tensor]
@@ -62,22 +62,23 @@ class SDE:
 def as_sde(sde, names: Mapping[str, str] | None = None) -> SDE:
     """Read drift, diffusion, noise type and calculus off any object, in torchsde's or in plain words.
 
-    Drift: the method ``f`` or ``drift``; diffusion: ``g`` or ``diffusion``; or both at once: ``f_and_g``. ``names``
-    renames them: ``{"drift": "foo", "diffusion": "bar", "drift_and_diffusion": "baz"}``. Raises ValueError, naming
-    what is missing.
+    Drift: the method ``f`` or ``drift``; diffusion: ``g`` or ``diffusion``; or both at once: ``f_and_g``.
+    ``names`` renames them: ``{"drift": "foo", "diffusion": "bar", "drift_and_diffusion": "baz"}``. Raises
+    ValueError, naming what is missing.
     """
     if isinstance(sde, SDE) and not names:
         return sde
     for attribute, known in (("noise_type", NOISE_TYPES), ("sde_type", SDE_TYPES)):
         if not hasattr(sde, attribute):
-            raise ValueError(f"{type(sde).__name__} does not say its {attribute}; set the attribute to one of "
-                             f"{', '.join(known)}")
+            raise ValueError(f"{type(sde).__name__} does not say its {attribute}; set the attribute to one "
+                             f"of {', '.join(known)}")
     names = dict(names or {})
     if unknown := set(names) - {"drift", "diffusion", "drift_and_diffusion"}:
-        raise ValueError(f"names may rename drift, diffusion and drift_and_diffusion, got {sorted(unknown)}; for the "
-                         "other methods of an SDE call torchsde.sdeint")
+        raise ValueError(f"names may rename drift, diffusion and drift_and_diffusion, got {sorted(unknown)}; "
+                         "for the other methods of an SDE call torchsde.sdeint")
     found = {role: _method(sde, names.get(role), usual) for role, usual in
-             (("drift", ("f", "drift")), ("diffusion", ("g", "diffusion")), ("drift_and_diffusion", ("f_and_g",)))}
+             (("drift", ("f", "drift")), ("diffusion", ("g", "diffusion")),
+              ("drift_and_diffusion", ("f_and_g",)))}
     joint = found["drift_and_diffusion"]
     drift, diffusion = found["drift"], found["diffusion"]
     if joint is not None:
@@ -87,7 +88,8 @@ def as_sde(sde, names: Mapping[str, str] | None = None) -> SDE:
         if method is None:
             only = " (a diffusion-vector product `g_prod` alone is enough for torchsde, not here)" * (
                 role == "diffusion" and hasattr(sde, "g_prod"))
-            raise ValueError(f"{type(sde).__name__} has no {role}: define {usual}(t, y) or {role}(t, y){only}")
+            raise ValueError(f"{type(sde).__name__} has no {role}: define {usual}(t, y) or "
+                             f"{role}(t, y){only}")
     return SDE(drift, diffusion, sde.noise_type, sde.sde_type, joint)
 
 
@@ -106,16 +108,18 @@ def noise_channels(sde: SDE, t: Tensor, y: Tensor) -> int:
         f, g = sde.both(t, y)
     batch, size = y.shape
     if tuple(f.shape) != (batch, size):
-        raise ValueError(f"the drift of a state of shape {(batch, size)} must have that shape, got {tuple(f.shape)}")
+        raise ValueError(f"the drift of a state of shape {(batch, size)} must have that shape, got "
+                         f"{tuple(f.shape)}")
     if sde.noise_type == "diagonal":
         if tuple(g.shape) != (batch, size):
-            raise ValueError(f"the diffusion of diagonal noise must have the state's shape {(batch, size)}, got "
-                             f"{tuple(g.shape)}; matrices (B, D, m) are noise_type='general', 'scalar' or 'additive'")
+            raise ValueError(f"the diffusion of diagonal noise must have the state's shape {(batch, size)}, "
+                             f"got {tuple(g.shape)}; matrices (B, D, m) are noise_type='general', 'scalar' "
+                             "or 'additive'")
         return size
     if g.dim() != 3 or tuple(g.shape[:2]) != (batch, size):
         raise ValueError(f"the diffusion of {sde.noise_type} noise must have shape ({batch}, {size}, m), got "
                          f"{tuple(g.shape)}; one number per coordinate, (B, D), is noise_type='diagonal'")
     if sde.noise_type == "scalar" and g.shape[2] != 1:
-        raise ValueError(f"scalar noise is one Brownian motion: the diffusion must have shape ({batch}, {size}, 1), "
-                         f"got {tuple(g.shape)}; several are noise_type='general'")
+        raise ValueError(f"scalar noise is one Brownian motion: the diffusion must have shape ({batch}, "
+                         f"{size}, 1), got {tuple(g.shape)}; several are noise_type='general'")
     return g.shape[2]

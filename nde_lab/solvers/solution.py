@@ -14,8 +14,8 @@ from nde_lab.solvers.sde import SDE
 
 @dataclass(frozen=True)
 class Status:
-    """How a solve ended: kind is "finished" or "diverged"; the sentence is for people. On divergence: the first step
-    after which a row was not finite (1 is the first step), its time, and the first such row."""
+    """How a solve ended: kind is "finished" or "diverged"; the sentence is for people. On divergence: the
+    first step after which a row was not finite (1 is the first step), its time, and the first such row."""
     kind: str
     sentence: str
     step: int
@@ -35,10 +35,10 @@ class SolverError(RuntimeError):
 class Solution:
     """The states ``ys`` (T', B, D) at the times ``ts`` (T',).
 
-    A finished solve has all T times asked for. A diverged one ends before the step that failed: ``ts`` and ``ys`` are
-    cut to the times reached with every row finite (at least the first), so ``ys`` never holds NaN or infinity.
-    ``ok`` (B,) is False for the rows that failed at that step. stats: method, steps (taken), dt, drift_evaluations,
-    diffusion_evaluations.
+    A finished solve has all T times asked for. A diverged one ends before the step that failed: ``ts`` and
+    ``ys`` are cut to the times reached with every row finite (at least the first), so ``ys`` never holds NaN
+    or infinity. ``ok`` (B,) is False for the rows that failed at that step. stats: method, steps (taken), dt,
+    drift_evaluations, diffusion_evaluations.
     """
     ts: Tensor
     ys: Tensor
@@ -56,20 +56,22 @@ class Moment:
     dW: Tensor
 
 
-def diverged(sde: SDE, scheme: Scheme, trail: list[Moment], after: Tensor, *, step: int, steps: int) -> Status:
-    """The status of a solve of which ``after`` is the first state that is not finite; ``trail`` holds the steps that
-    led there from finite states, the failing one first."""
+def diverged(sde: SDE, scheme: Scheme, trail: list[Moment], after: Tensor, *, step: int,
+             steps: int) -> Status:
+    """The status of a solve of which ``after`` is the first state that is not finite; ``trail`` holds the
+    steps that led there from finite states, the failing one first."""
     rows = (~torch.isfinite(after).all(-1)).nonzero()[:, 0].tolist()
     row, more = rows[0], len(rows) - 1
     who = f"Row {row}" + (f" (and {more} other{'s' * (more > 1)})" if more else "")
     time, reached = trail[0].t + trail[0].dt, float(trail[0].y[row].abs().max())
     why, advice = _reason(sde, scheme, trail, row)
-    return Status("diverged", f"{who} stopped being finite at t = {time:.4g} (step {step} of {steps}): |y| had "
+    return Status("diverged", f"{who} stopped being finite at t = {time:.4g} (step {step} of {steps}): |y| "
+                              "had "
                   f"reached {reached:.3g} one step before. {why}; {advice}.", step, time, row)
 
 
 def _reason(sde: SDE, scheme: Scheme, trail: list[Moment], row: int) -> tuple[str, str]:
-    """Why the row failed, as far as drift, diffusion and increments on the way there show it, and what to try."""
+    """Why the row failed, as far as the last steps show it, and what to try."""
     if not torch.isfinite(trail[0].dW[row]).all():
         return "The Brownian increment of this step is not finite", "look at bm"
     drift = noise = 0.0
@@ -85,12 +87,15 @@ def _reason(sde: SDE, scheme: Scheme, trail: list[Moment], row: int) -> tuple[st
         drift, noise = push / max(size, 1e-30), kick / max(size, 1e-30)
         if math.isfinite(drift) and math.isfinite(noise):
             break                           # near overflow everything is infinite: a step earlier tells more
-    tame = ", or try method='tamed_euler'" if scheme.calculus == "ito" and scheme.name != "tamed_euler" else ""
+    untamed = scheme.calculus == "ito" and scheme.name != "tamed_euler"
     halve = f"halve dt (now {trail[0].dt:.3g})"
     if drift >= noise and drift > 2:
-        return f"One step of the drift was {drift:.2g} times |y|: it grows too fast for this step", halve + tame
+        return (f"One step of the drift was {drift:.2g} times |y|: it grows too fast for this step",
+                halve + (", or try method='tamed_euler'" if untamed else ""))
     if noise > 2:
-        return (f"One step of the noise was {noise:.2g} times |y|: the diffusion grows too fast for this step",
+        return (f"One step of the noise was {noise:.2g} times |y|: the diffusion grows too fast for this "
+                "step",
                 f"{halve}, or let the diffusion grow at most linearly in y")
-    return ("Drift and noise were no larger than twice |y| in a step, so the equation itself may grow without bound",
+    return ("Drift and noise were no larger than twice |y| in a step, so the equation itself may grow "
+            "without bound",
             f"check the drift's sign, shorten the time interval, or {halve}")

@@ -14,27 +14,28 @@ from nde_lab.solvers.scheme import Scheme
 from nde_lab.solvers.sde import SDE, as_sde, noise_channels
 from nde_lab.solvers.solution import Moment, Solution, SolverError, Status, diverged
 
-_LOOK_EVERY = 32          # steps between two looks at finiteness; states of one such block are kept to find the step
+# Steps between two looks at finiteness; the states of such a block are kept to find the step that failed.
+_LOOK_EVERY = 32
 
 
-def solve_sde(sde, y0: Tensor, ts, bm=None, *, method: str | None = None, dt: float = 1e-3, seed: int | None = None,
-              names=None) -> Solution:
-    """Solve dY = f dt + g dW from y0 at ts[0] and report how it went; numerical trouble is a status, never an error.
+def solve_sde(sde, y0: Tensor, ts, bm=None, *, method: str | None = None, dt: float = 1e-3,
+              seed: int | None = None, names=None) -> Solution:
+    """Solve dY = f dt + g dW from y0 at ts[0] and report how it went; numerical trouble is no error.
 
-    sde: an object with drift ``f(t, y)`` and diffusion ``g(t, y)`` (or ``drift``, ``diffusion``), ``noise_type`` and
-    ``sde_type``; t is a 0-d tensor, y is (B, D); see ``nde_lab.solvers.sde`` for the shapes of g.
-    y0: (B, D), finite. ts: T >= 2 strictly increasing times.
-    dt: length of a step. The grid runs from ts[0] to ts[-1], the last step is shortened if dt does not divide; a time
-    of ts between two grid points gets the linear interpolation of its neighbours (as in torchsde).
-    bm: the noise. None draws it from ``seed`` (without one, from torch's global generator: ``torch.manual_seed``
-    makes it repeat). Or a ``Brownian`` path, also a finer one of which dt is a multiple; or increments
-    (steps, B, m) of variance dt; or a torchsde Brownian object, asked as ``bm(ta, tb)``.
-    method: "euler", "milstein", "tamed_euler" (Ito), "milstein", "heun" (Stratonovich); by default "euler" or "heun".
-    Gradients flow to y0, increments and parameters. Raises ValueError for input that does not fit.
+    sde: an object with drift ``f(t, y)`` and diffusion ``g(t, y)`` (or ``drift``, ``diffusion``),
+    ``noise_type`` and ``sde_type``; t is a 0-d tensor, y is (B, D); see ``nde_lab.solvers.sde`` for the
+    shapes of g. y0: (B, D), finite. ts: T >= 2 strictly increasing times. dt: length of a step. The grid runs
+    from ts[0] to ts[-1], the last step is shortened if dt does not divide; a time of ts between two grid
+    points gets the linear interpolation of its neighbours (as in torchsde). bm: the noise. None draws it from
+    ``seed`` (without one, from torch's global generator: ``torch.manual_seed`` makes it repeat). Or a
+    ``Brownian`` path, also a finer one of which dt is a multiple; or increments (steps, B, m) of variance dt;
+    or a torchsde Brownian object, asked as ``bm(ta, tb)``. method: "euler", "milstein", "tamed_euler" (Ito),
+    "milstein", "heun" (Stratonovich); by default "euler" or "heun". Gradients flow to y0, increments and
+    parameters. Raises ValueError for input that does not fit.
     """
     if getattr(RECORDER, "loop", None) is not None:
-        raise ValueError("sdeint and solve_sde look at values, so they cannot stand in a traced function; there call "
-                         "nde_lab.solvers.integrate(sde, y0, grid, increments)")
+        raise ValueError("sdeint and solve_sde look at values, so they cannot stand in a traced function; "
+                         "there call nde_lab.solvers.integrate(sde, y0, grid, increments)")
     sde = as_sde(sde, names)
     scheme = choose(sde, method)
     _check_state(y0)
@@ -47,14 +48,16 @@ def solve_sde(sde, y0: Tensor, ts, bm=None, *, method: str | None = None, dt: fl
 
     saved, status, ok, taken = _march(sde, scheme, y0, grid, clock, places, increment)
     times = torch.tensor(save_times(ts), dtype=ts.dtype if _float(ts) else y0.dtype, device=y0.device)
-    stats = {"method": scheme.name, "steps": taken, "dt": grid.dt, "drift_evaluations": scheme.evaluations[0] * taken,
+    stats = {"method": scheme.name, "steps": taken, "dt": grid.dt,
+             "drift_evaluations": scheme.evaluations[0] * taken,
              "diffusion_evaluations": scheme.evaluations[1] * taken}
     return Solution(times[:len(saved)], torch.stack(saved), ok, status, stats)
 
 
-def _march(sde: SDE, scheme: Scheme, y0: Tensor, grid: Grid, clock, places, increment: Callable[[int], Tensor]):
-    """Step through the grid; -> (saved states, status, ok per row, steps taken). Stops at the first block of steps
-    in which a row fails, and drops what was saved from the failing step on."""
+def _march(sde: SDE, scheme: Scheme, y0: Tensor, grid: Grid, clock, places,
+           increment: Callable[[int], Tensor]):
+    """Step through the grid; -> (saved states, status, ok per row, steps taken). Stops at the first block of
+    steps in which a row fails, and drops what was saved from the failing step on."""
     sizes, n = grid.sizes, grid.steps
     saved, upto = [y0], [0]                  # the states, and the step that each needs
     block = [y0]                             # the states since the last look, the first of them finite
@@ -73,7 +76,8 @@ def _march(sde: SDE, scheme: Scheme, y0: Tensor, grid: Grid, clock, places, incr
                 states = [state.detach() for state in block]
                 first = next(i for i, state in enumerate(states) if not bool(torch.isfinite(state).all()))
                 step = k - (len(states) - 1) + first
-                trail = [Moment(grid.time(step - i), sizes[step - i], states[first - i], increment(step - i).detach())
+                trail = [Moment(grid.time(step - i), sizes[step - i], states[first - i],
+                                increment(step - i).detach())
                          for i in range(1, min(first, 4) + 1)]
                 status = diverged(sde, scheme, trail, states[first], step=step, steps=n)
                 kept = [state for state, needs in zip(saved, upto, strict=True) if needs < step]
@@ -89,10 +93,12 @@ def _check_state(y0) -> None:
         got = f"shape {tuple(y0.shape)}" if isinstance(y0, Tensor) else type(y0).__name__
         raise ValueError(f"y0 must be a tensor of shape (B, D), one row per path, got {got}")
     if not y0.dtype.is_floating_point:
-        raise ValueError(f"y0 must hold floating point numbers, got {y0.dtype}; write y0.float() or y0.double()")
+        raise ValueError(f"y0 must hold floating point numbers, got {y0.dtype}; write y0.float() or "
+                         "y0.double()")
     bad = ~torch.isfinite(y0.detach()).all(-1)
     if bool(bad.any()):
-        raise ValueError(f"y0 is not finite in row {int(bad.nonzero()[0, 0])}; a solve starts from finite states")
+        raise ValueError(f"y0 is not finite in row {int(bad.nonzero()[0, 0])}; a solve starts from finite "
+                         "states")
 
 
 def _increments(bm, grid: Grid, y0: Tensor, channels: int, seed: int | None) -> Callable[[int], Tensor]:
@@ -105,14 +111,14 @@ def _increments(bm, grid: Grid, y0: Tensor, channels: int, seed: int | None) -> 
         bm = Brownian.draw(grid, shape, seed=seed, dtype=y0.dtype, device=y0.device)
     if isinstance(bm, Tensor):
         if tuple(bm.shape) != (grid.steps, *shape):
-            raise ValueError(f"bm given as increments must have shape (steps, B, m) = {(grid.steps, *shape)}, got "
-                             f"{tuple(bm.shape)}")
+            raise ValueError("bm given as increments must have shape (steps, B, m) = "
+                             f"{(grid.steps, *shape)}, got {tuple(bm.shape)}")
     elif callable(bm):
         if tuple(bm.shape) != shape:
             raise ValueError(f"bm must have shape (B, m) = {shape} for this SDE, got {tuple(bm.shape)}")
     else:
-        raise ValueError(f"bm must be None, increments (a tensor), a Brownian path or a torchsde Brownian object, got "
-                         f"{type(bm).__name__}")
+        raise ValueError("bm must be None, increments (a tensor), a Brownian path or a torchsde Brownian "
+                         f"object, got {type(bm).__name__}")
     if bm.dtype != y0.dtype:
         raise ValueError(f"bm holds {bm.dtype} and y0 {y0.dtype}; convert one of them")
     if isinstance(bm, Brownian):
@@ -132,10 +138,11 @@ def sdeint(sde, y0: Tensor, ts, bm=None, method: str | None = None, dt: float = 
            **others) -> Tensor:
     """torchsde's ``sdeint``: the states at ts, a tensor (T, B, D).
 
-    Arguments as in ``solve_sde``, in torchsde's order. Raises SolverError, with the status sentence, where the solve
-    fails; ValueError for input that does not fit. Adaptive steps, ``logqp``, ``extra`` and the adjoint are refused by
-    name: call torchsde for them (rtol, atol and dt_min speak of adaptive steps only and are not read). Without a
-    method the schemes are "euler" (Ito) and "heun" (Stratonovich), where torchsde takes "srk" and "midpoint".
+    Arguments as in ``solve_sde``, in torchsde's order. Raises SolverError, with the status sentence, where
+    the solve fails; ValueError for input that does not fit. Adaptive steps, ``logqp``, ``extra`` and the
+    adjoint are refused by name: call torchsde for them (rtol, atol and dt_min speak of adaptive steps only
+    and are not read). Without a method the schemes are "euler" (Ito) and "heun" (Stratonovich), where
+    torchsde takes "srk" and "midpoint".
     """
     asked = {"adaptive": adaptive, "logqp": logqp, "extra": extra, "options": options,
              "extra_solver_state": extra_solver_state is not None}

@@ -5,17 +5,18 @@ import torch
 
 from nde_lab.solvers.scheme import Scheme
 
-_TINY = 1e-30          # keeps the square root differentiable where the drift is zero; nothing beside any drift > 1e-14
+# Keeps the square root differentiable where the drift is zero; nothing beside a drift above 1e-14.
+_TINY = 1e-30
 
 
 class TamedEuler(Scheme):
     """Y' = Y + f dt / (1 + dt |f|) + g dW, with |f| the Euclidean norm of a row's drift.
 
-    For drifts that grow faster than linearly (-x^3), where Euler-Maruyama diverges in every moment however small dt
-    is. The diffusion is not tamed: it should grow at most linearly. Strong order 1/2 (1 for additive noise), weak
-    order 1, one evaluation a step. Where dt |f| is large it is slow rather than wrong by explosion: no step of the
-    drift exceeds length 1.
-    Source: Hutzenthaler, Jentzen, Kloeden, Annals of Applied Probability 22 (2012), equation (4).
+    For drifts that grow faster than linearly (-x^3), where Euler-Maruyama diverges in every moment however
+    small dt is. The diffusion is not tamed: it should grow at most linearly. Strong order 1/2 (1 for additive
+    noise), weak order 1, one evaluation a step. Where dt |f| is large it is slow rather than wrong by
+    explosion: no step of the drift exceeds length 1. Source: Hutzenthaler, Jentzen, Kloeden, Annals of
+    Applied Probability 22 (2012), equation (4).
     """
     name = "tamed_euler"
     calculus = "ito"

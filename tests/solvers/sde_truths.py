@@ -23,7 +23,8 @@ class Geometric:
     def g(self, t, y):
         if self.noise_type == "diagonal":
             return self.sigma * y
-        return (self.sigma * y).unsqueeze(-1) if self.noise_type == "scalar" else torch.diag_embed(self.sigma * y)
+        g = self.sigma * y
+        return g.unsqueeze(-1) if self.noise_type == "scalar" else torch.diag_embed(g)
 
     def exact(self, y0, W, t=1.0):
         """The solution at t as a function of W(t)."""
@@ -32,7 +33,7 @@ class Geometric:
 
 
 class Rotation:
-    """dX = -a X dt + sigma J X dW in the plane, one noise for both coordinates: the Jacobian of g is not symmetric."""
+    """dX = -a X dt + sigma J X dW in the plane, one noise; g's Jacobian is not symmetric."""
     a, sigma = 1.0, 1.0
 
     def __init__(self, sde_type="ito", noise_type="scalar"):
@@ -53,8 +54,8 @@ class Rotation:
 def additive(sde_type="ito"):
     """A nonlinear drift and a 2 x 3 matrix of noise that depends on time only; no closed form."""
     base = torch.tensor([[0.5, 0.2, 0.0], [-0.3, 0.4, 0.6]], dtype=F64)
-    return SDE(lambda t, y: torch.sin(3 * y) - y, lambda t, y: (base * (1 + 0.5 * torch.sin(t))).expand(len(y), 2, 3),
-               "additive", sde_type)
+    return SDE(lambda t, y: torch.sin(3 * y) - y,
+               lambda t, y: (base * (1 + 0.5 * torch.sin(t))).expand(len(y), 2, 3), "additive", sde_type)
 
 
 def slope(sizes, errors) -> float:
@@ -62,8 +63,9 @@ def slope(sizes, errors) -> float:
     return float(np.polyfit(np.log(sizes), np.log(errors), 1)[0])
 
 
-def strong_order(sde, method, truth=None, *, channels, rows=400, steps=1024, factors=(4, 8, 16, 32, 64), seed=3):
-    """Fitted order of E|Y - X(1)| on one set of paths; ``truth`` (an SDE with ``exact``) defaults to the sde itself.
+def strong_order(sde, method, truth=None, *, channels, rows=400, steps=1024, factors=(4, 8, 16, 32, 64),
+                 seed=3):
+    """Fitted order of E|Y - X(1)| on one set of paths; ``truth`` (with ``exact``) defaults to sde.
 
     An SDE without ``exact`` is compared with its own solution at the finest step.
     """
@@ -79,8 +81,8 @@ def strong_order(sde, method, truth=None, *, channels, rows=400, steps=1024, fac
 def weak_errors(sde, method, counts, t=0.5) -> list[float]:
     """|E Y_n^2 - E X(t)^2| for the one-dimensional geometric SDE, exactly: no sampling.
 
-    The increments take the three values 0, +-sqrt(3 h) with weights 2/3, 1/6, 1/6, which have the moments of a normal
-    one up to the fifth; all 3^n sequences are solved at once, as rows.
+    The increments take the three values 0, +-sqrt(3 h) with weights 2/3, 1/6, 1/6, which have the moments of
+    a normal one up to the fifth; all 3^n sequences are solved at once, as rows.
     """
     growth = sde.mu + (sde.sigma**2 / 2 if sde.sde_type == "stratonovich" else 0.0)
     exact = math.exp((2 * growth + sde.sigma**2) * t)
@@ -89,6 +91,7 @@ def weak_errors(sde, method, counts, t=0.5) -> list[float]:
         digits = torch.cartesian_prod(*[torch.arange(3)] * n).reshape(-1, n).T                   # (n, 3^n)
         values = torch.tensor([-1.0, 0.0, 1.0], dtype=F64) * math.sqrt(3 * t / n)
         weights = torch.tensor([1 / 6, 2 / 3, 1 / 6], dtype=F64)[digits].prod(0)
-        y = sdeint(sde, torch.ones(3**n, 1, dtype=F64), [0.0, t], values[digits].unsqueeze(-1), method, dt=t / n)[-1]
+        y0, dW = torch.ones(3**n, 1, dtype=F64), values[digits].unsqueeze(-1)
+        y = sdeint(sde, y0, [0.0, t], dW, method, dt=t / n)[-1]
         errors.append(abs(float((weights * y[:, 0] ** 2).sum()) - exact))
     return errors

@@ -44,7 +44,8 @@ def test_the_sum_of_a_decimal_step_is_no_extra_step(n):
 def test_times_between_grid_points_and_a_short_last_step():
     grid = Grid.covering([0.0, 1.0], 0.3)
     assert grid.steps == 4 and not grid.even
-    assert grid.times == pytest.approx([0.0, 0.3, 0.6, 0.9, 1.0]) and grid.sizes == pytest.approx([0.3] * 3 + [0.1])
+    assert grid.times == pytest.approx([0.0, 0.3, 0.6, 0.9, 1.0])
+    assert grid.sizes == pytest.approx([0.3] * 3 + [0.1])
     (k, w), last, middle = grid.locate([0.4, 1.0])[0], grid.locate([0.4, 1.0])[1], grid.locate([0.4, 0.95])[1]
     assert (k, w) == (2, pytest.approx(1 / 3)) and last == (4, 1.0) and middle == (4, pytest.approx(0.5))
     assert Grid.covering([0.0, 1.0], 5.0).times == [0.0, 1.0]
@@ -89,7 +90,8 @@ def test_the_tensor_is_the_rounded_times():
     (lambda: Grid.covering("01", 0.1), "ts must be a 1-d tensor"),
     (lambda: Grid.covering([0.0, None], 0.1), "every entry of ts must be a finite number, got None"),
     (lambda: Grid.covering(torch.zeros(2, 2), 0.1), r"got shape \(2, 2\)"),
-    (lambda: Grid.covering([0.0, 2.0, 1.0], 0.1), r"ts must increase strictly, but ts\[2\]=1 follows ts\[1\]=2"),
+    (lambda: Grid.covering([0.0, 2.0, 1.0], 0.1),
+     r"ts must increase strictly, but ts\[2\]=1 follows ts\[1\]=2"),
     (lambda: Grid.covering([0.0, 1.0, 1.0], 0.1), "drop repeated times"),
     (lambda: Grid.covering(torch.tensor([0.0, 1.0], requires_grad=True), 0.1), "must not require a gradient"),
     (lambda: Grid(0.0, 1.0, 8).locate([0.5, 1.5]), "time 1.5 lies outside the grid from 0 to 1"),

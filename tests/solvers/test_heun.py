@@ -13,10 +13,8 @@ def test_strong_order_is_one_for_commuting_noise():
 
 def test_strong_order_is_one_half_for_noise_that_does_not_commute():
     # dX = dW1, dY = X dW2: the missing iterated integral of W1 against W2 is the whole error.
-    sde = SDE(lambda t, y: torch.zeros_like(y),
-              lambda t, y: torch.stack([torch.stack([torch.ones_like(y[:, 0]), torch.zeros_like(y[:, 0])], -1),
-                                        torch.stack([torch.zeros_like(y[:, 0]), y[:, 0]], -1)], 1),
-              "general", "stratonovich")
+    matrix = lambda t, y: torch.diag_embed(torch.stack([torch.ones_like(y[:, 0]), y[:, 0]], -1))  # noqa: E731
+    sde = SDE(lambda t, y: torch.zeros_like(y), matrix, "general", "stratonovich")
     assert strong_order(sde, "heun", channels=2, factors=(16, 32, 64, 128)) == pytest.approx(0.5, abs=0.08)
 
 

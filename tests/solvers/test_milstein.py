@@ -14,7 +14,8 @@ def test_strong_order_is_one(calculus):
 
 @BOTH
 def test_strong_order_is_one_for_scalar_noise_that_turns(calculus):
-    # (g . grad) g needs J g; J^T g, its transpose, has the other sign here and converges at 1/2 or not at all.
+    # (g . grad) g needs J g; J^T g, its transpose, has the other sign here and converges at 1/2 or not at
+    # all.
     assert strong_order(Rotation(calculus), "milstein", channels=1) == pytest.approx(1.0, abs=0.08)
 
 

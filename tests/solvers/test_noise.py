@@ -31,7 +31,8 @@ def test_a_coarse_path_is_the_fine_path_at_fewer_times(seed, batch, factor):
 
 
 def test_same_seed_same_path_and_another_seed_another():
-    draw = lambda seed, **k: Brownian.draw(Grid(0.0, 1.0, 10), (3, 2), seed=seed, **k).increments  # noqa: E731
+    def draw(seed, **options):
+        return Brownian.draw(Grid(0.0, 1.0, 10), (3, 2), seed=seed, **options).increments
     assert torch.equal(draw(5), draw(5)) and not torch.equal(draw(5), draw(6))
     assert torch.allclose(draw(5).double(), draw(5, dtype=F64), rtol=1e-6)
 
@@ -43,7 +44,7 @@ def test_queries_between_grid_times():
     assert torch.equal(path(0.5, 0.5), torch.zeros(3, 2, dtype=F64))
     total = 0.0
     for _ in range(7):
-        total += 0.1                                                      # 0.7 missed by rounding is still 0.7
+        total += 0.1                                                    # 0.7 missed by rounding is still 0.7
     assert torch.allclose(path(0.0, total), W[7])
 
 
@@ -54,7 +55,8 @@ def test_queries_between_grid_times():
     (lambda p: p.on(Grid(0.0, 1.0, 4)), "known at 10 steps of 0.1 from 0 to 1; 4 steps of 0.25"),
     (lambda p: p.on(Grid(0.0, 2.0, 10)), "from 0 to 2 were asked for. Use dt=0.1"),
     (lambda p: Brownian(p.grid, torch.zeros(9, 3, 2)), r"shape \(10, B, m\), got \(9, 3, 2\)"),
-    (lambda p: Brownian.draw(Grid(0.0, 1.0, 10**6), (10**3, 1), seed=0), "too many to draw at once.*BrownianInterval"),
+    (lambda p: Brownian.draw(Grid(0.0, 1.0, 10**6), (10**3, 1), seed=0),
+     "too many to draw at once.*BrownianInterval"),
     (lambda p: Brownian.draw(p.grid, (1, 1), seed=-1), "a seed is an integer"),
 ])
 def test_refusals(make, sentence):

@@ -43,18 +43,24 @@ def test_every_sde_has_a_default_scheme_that_fits(noise_type, sde_type):
 
 
 @pytest.mark.parametrize("noise_type, sde_type, method, sentence", [
-    ("diagonal", "stratonovich", "euler", "'euler' converges to the Ito solution, and this is a Stratonovich SDE with "
-     "diagonal noise; use method='milstein' or method='heun'"),
+    ("diagonal", "stratonovich", "euler",
+     "'euler' converges to the Ito solution, and this is a Stratonovich SDE with diagonal "
+     "noise; use method='milstein' or method='heun'"),
     ("diagonal", "stratonovich", "tamed_euler", "converges to the Ito solution.*method='heun'"),
-    ("scalar", "ito", "heun", "'heun' converges to the Stratonovich solution, and this is an Ito SDE with scalar "
-     "noise; use method='euler' or method='milstein' or method='tamed_euler'"),
-    ("general", "ito", "milstein", "'milstein' takes additive, diagonal, scalar noise only, and this is an Ito SDE "
-     "with general noise; use method='euler' or method='tamed_euler'"),
+    ("scalar", "ito", "heun",
+     "'heun' converges to the Stratonovich solution, and this is an Ito SDE with scalar noise; "
+     "use method='euler' or method='milstein' or method='tamed_euler'"),
+    ("general", "ito", "milstein",
+     "'milstein' takes additive, diagonal, scalar noise only, and this is an Ito SDE with general noise; "
+     "use method='euler' or method='tamed_euler'"),
     ("general", "stratonovich", "milstein", "use method='heun'"),
-    ("additive", "stratonovich", "euler", "or declare sde_type='ito': for additive noise both calculi mean the same"),
-    ("diagonal", "ito", "srk", "method 'srk' is torchsde's: call torchsde.sdeint for it, or use method='euler'"),
-    ("diagonal", "ito", "eulr", "unknown method 'eulr'; for an Ito SDE with diagonal noise use method='euler'"),
+    ("additive", "stratonovich", "euler",
+     "or declare sde_type='ito': for additive noise both calculi mean the same"),
+    ("diagonal", "ito", "srk",
+     "method 'srk' is torchsde's: call torchsde.sdeint for it, or use method='euler'"),
+    ("diagonal", "ito", "eulr",
+     "unknown method 'eulr'; for an Ito SDE with diagonal noise use method='euler'"),
 ])
-def test_a_scheme_that_does_not_fit_is_refused_and_one_that_fits_is_named(noise_type, sde_type, method, sentence):
+def test_a_scheme_that_does_not_fit_is_refused_and_others_named(noise_type, sde_type, method, sentence):
     with pytest.raises(ValueError, match=sentence):
         sdeint(make(noise_type, sde_type), torch.ones(3, 2), [0.0, 1.0], method=method, dt=0.25)

@@ -58,7 +58,9 @@ def test_one_sde_in_many_words(sde, names):
 def test_noise_types_of_one_process_agree():
     one = lambda t, y: (y[:, :1] + 1).expand(-1, 2)  # noqa: E731, both coordinates alike
     path = Brownian.draw(Grid(0.0, 1.0, 20), (4, 1), seed=0, dtype=F64)
-    run = lambda g, kind: sdeint(SDE(lambda t, y: -y, g, kind), Y0, [0.0, 1.0], path, "euler", dt=0.05)  # noqa: E731
+
+    def run(g, kind):
+        return sdeint(SDE(lambda t, y: -y, g, kind), Y0, [0.0, 1.0], path, "euler", dt=0.05)
     scalar = run(lambda t, y: one(t, y).unsqueeze(-1), "scalar")
     assert torch.equal(scalar, run(lambda t, y: one(t, y).unsqueeze(-1), "general"))
     twice = torch.cat([path.increments, path.increments], -1)
@@ -76,15 +78,21 @@ class NoDiffusion:
 
 
 @pytest.mark.parametrize("make, sentence", [
-    (lambda: as_sde(Bare()), "Bare does not say its noise_type; set the attribute to one of diagonal, additive"),
+    (lambda: as_sde(Bare()),
+     "Bare does not say its noise_type; set the attribute to one of diagonal, additive"),
     (lambda: SDE(None, None, "diag"), "noise_type must be one of .*got 'diag'"),
     (lambda: SDE(None, None, "diagonal", "itô"), "sde_type must be one of ito, stratonovich, got 'itô'"),
-    (lambda: as_sde(NoDiffusion()), r"NoDiffusion has no diffusion: define g\(t, y\) or diffusion\(t, y\).*g_prod"),
-    (lambda: as_sde(Words(), {"drift": "nothing"}), "names asks for the method 'nothing', which Words does not have"),
+    (lambda: as_sde(NoDiffusion()),
+     r"NoDiffusion has no diffusion: define g\(t, y\) or diffusion\(t, y\).*g_prod"),
+    (lambda: as_sde(Words(), {"drift": "nothing"}),
+     "names asks for the method 'nothing', which Words does not have"),
     (lambda: as_sde(Words(), {"prior_drift": "h"}), r"got \['prior_drift'\].*torchsde.sdeint"),
-    (lambda: solve(SDE(lambda t, y: y[:, :1], lambda t, y: y)), r"the drift of a state of shape \(4, 2\).*got \(4, 1\)"),
-    (lambda: solve(SDE(lambda t, y: y, lambda t, y: y.unsqueeze(-1))), "diagonal noise must have the state's shape"),
-    (lambda: solve(SDE(lambda t, y: y, lambda t, y: y, "general")), r"must have shape \(4, 2, m\), got \(4, 2\)"),
+    (lambda: solve(SDE(lambda t, y: y[:, :1], lambda t, y: y)),
+     r"the drift of a state of shape \(4, 2\).*got \(4, 1\)"),
+    (lambda: solve(SDE(lambda t, y: y, lambda t, y: y.unsqueeze(-1))),
+     "diagonal noise must have the state's shape"),
+    (lambda: solve(SDE(lambda t, y: y, lambda t, y: y, "general")),
+     r"must have shape \(4, 2, m\), got \(4, 2\)"),
     (lambda: solve(SDE(lambda t, y: y, lambda t, y: torch.diag_embed(y), "scalar")),
      "scalar noise is one Brownian motion.*noise_type='general'"),
 ])

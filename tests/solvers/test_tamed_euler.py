@@ -21,7 +21,7 @@ def test_weak_order_is_one():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_it_survives_where_euler_explodes(dtype):
-    y0 = torch.linspace(-30.0, 30.0, 40, dtype=dtype).reshape(-1, 1)        # sqrt(2 / dt) = 4.5 is Euler's threshold
+    y0 = torch.linspace(-30.0, 30.0, 40, dtype=dtype).reshape(-1, 1)    # Euler's threshold: sqrt(2/dt) = 4.5
     with pytest.raises(SolverError, match="tamed_euler"):
         sdeint(CUBIC, y0, [0.0, 50.0], method="euler", dt=0.1, seed=0)
     end = sdeint(CUBIC, y0, [0.0, 50.0], method="tamed_euler", dt=0.1, seed=0)[-1]
