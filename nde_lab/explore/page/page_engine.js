@@ -1,8 +1,9 @@
 // The page engine: the experiment's own torch step, lowered when the book was built, runs here, in a worker of this page.
 //
-//   spec.page = { fixed: [names], programs: [{knobs: {name: value}, ...packed program}] }
+//   spec.page = { programs: [{knobs: {name: value}, source, manifest, plan, draws, data, view}], blobs: [packed] }
 //
-// One program per combination of fixed knobs. Programs are unpacked when first used.
+// One program per combination of fixed knobs; `source` and the values of `data` are indices into blobs, and are unpacked
+// when first used. `view` is there where it is not the spec's.
 
 const near = (a, b, knob) => {
   if (a === b) return 0;
@@ -37,9 +38,17 @@ export function pageEngine(spec, workerSource) {
 
   if (typeof WebAssembly === "undefined") missing.push("without WebAssembly, so slower");
 
+  function unpackedProgram({ source, manifest, plan, draws, data }) {
+    const values = ({ kind, values: at }) => {
+      const bytes = unpack(spec.page.blobs[at]);
+      return kind === "f4" ? new Float32Array(bytes.buffer) : kind === "i4" ? new Int32Array(bytes.buffer) : bytes;
+    };
+    return { source: unpackText(spec.page.blobs[source]), manifest, plan, draws, data: data.map((d) => ({ name: d.name, values: values(d) })) };
+  }
+
   function receive(message) {
     if (message.t === "fail") { engine.onfail?.(message); return; }
-    if (message.frame.gen === gen) engine.onframe?.({ ...message.frame, knobs: { ...knobs } });
+    if (message.frame.gen === gen) engine.onframe?.({ ...message.frame, knobs: { ...knobs }, view: base.view });
   }
 
   function inPage() {
@@ -53,7 +62,7 @@ export function pageEngine(spec, workerSource) {
 
   function open() {
     try {
-      worker = blobWorker(`(${workerSource}).listen(self);`);
+      worker = blobWorker(`const driver = ${workerSource}; driver.listen(self, driver.load);`);
       worker.onmessage = (event) => receive(event.data);
       worker.onerror = (event) => {
         event.preventDefault?.();
@@ -73,18 +82,18 @@ export function pageEngine(spec, workerSource) {
     start({ gen: number, knobs: wanted, seed, paused }) {
       const key = nearest(programs, wanted, spec.knobs);
       gen = number;
-      knobs = { ...wanted, ...programs[key].knobs };
+      base = programs[key];
+      knobs = { ...wanted, ...base.knobs };
       if (!send) open();
       try {
         if (!loaded.has(key)) {
-          send({ t: "program", key, program: { ...programs[key], source: unpackText(programs[key].source) } });
+          send({ t: "program", key, program: unpackedProgram(programs[key]) });
           loaded.add(key);
         }
       } catch (error) {
         engine.onfail?.({ gen, fatal: true, sentence: `this browser could not unpack the program: ${error.message}` });
         return;
       }
-      base = programs[key];
       send({ t: "start", gen, key, seed, paused: Boolean(paused), live: pick(knobs, liveNames) });
     },
     set({ live }) {
@@ -102,7 +111,6 @@ export function pageEngine(spec, workerSource) {
       worker = send = null;
       loaded.clear();
     },
-    view: () => base?.view ?? null,
   };
   return engine;
 }

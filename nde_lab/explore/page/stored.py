@@ -140,7 +140,7 @@ def film_steps(steps: int, every: int, film: int) -> list[int]:
 
 
 @cache
-def _code() -> str:
+def code_hash() -> str:
     digest = hashlib.sha256()
     for path in sorted(executions.PACKAGE.rglob("*.py")):
         if path.relative_to(executions.PACKAGE).parts[0] not in {"explore", "cli.py", "doctor.py", "claims.py"}:
@@ -151,7 +151,7 @@ def _code() -> str:
 def key(made: Explorer, knobs: dict, film: int) -> str:
     """Hash of all that a stored run depends on: the numerical part of the package, settings, seed, length."""
     cls = type(made.experiment)
-    text = json.dumps([_code(), cls.__module__, cls.__qualname__, knobs, made.seed, made.steps, film], sort_keys=True)
+    text = json.dumps([code_hash(), cls.__module__, cls.__qualname__, knobs, made.seed, made.steps, film], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 

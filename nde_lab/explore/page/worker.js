@@ -53,7 +53,9 @@ export function serve({ post, load, slice = 12, now = () => performance.now(), l
   }
 
   const handlers = {
-    program({ key, program }) { programs.set(key, load(program)); },
+    program({ key, program }) {                    // trouble is told by the start that follows, under its number
+      try { programs.set(key, load(program)); } catch (error) { programs.set(key, error); }
+    },
     start(message) {
       gen = message.gen;
       paused = Boolean(message.paused);
@@ -61,6 +63,7 @@ export function serve({ post, load, slice = 12, now = () => performance.now(), l
       sent = acked = 0;
       const program = programs.get(message.key);
       if (!program) throw new Error(`no program for ${message.key}`);
+      if (program instanceof Error) throw program;
       run = new Run(program, message);
       send();                                      // the frame of step 0, at once
     },
