@@ -1,13 +1,15 @@
 """Claims: what a paper says, what we measure, whether it holds. Failures are shown as failures.
 
-A claim is a function that returns a ``Verdict``. Quick ones (under 5 s) run in every test run. Long ones store their
-verdict, with the seeds, versions, cost and a hash of the code they ran, in ``nde_lab/<part>/results/<paper>.json``;
-``stale`` says when that code has changed since.
+A claim is a function that returns a ``Verdict``. Quick ones (under 5 s) run in every test run. Long ones store
+their verdict, with the seeds, versions, cost and a hash of the code they ran, in
+``nde_lab/<part>/results/<paper>.json``; ``stale`` says when that code has changed since.
 """
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
+import importlib.util
 import inspect
 import json
 import pkgutil
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).parent
+PARTS = ("sdes", "odes", "sequences", "diffusion", "bridges", "dynamics", "bayes", "pdes", "control")
 
 
 @dataclass(frozen=True)
@@ -47,17 +50,28 @@ class Claim:
     def name(self) -> str:
         return self.function.__name__
 
+    def modules(self) -> list[str]:
+        """The modules that this claim runs: its own, what that imports from its paper's package (followed further),
+        and those named in ``uses``."""
+        home = ".".join(self.function.__module__.split(".")[:3])
+        found, waiting = set(self.uses), [self.function.__module__]
+        while waiting:
+            module = waiting.pop()
+            found.add(module)
+            waiting += [name for name in _imports(module, home) if name not in found]
+        return sorted(found)
+
     def code_hash(self) -> str:
-        """Hash of the source of the modules that this claim runs: its own, and those named in ``uses``."""
+        """Hash of the program text of ``modules()``; comments, docstrings and layout do not count."""
         digest = hashlib.sha256()
-        for module in sorted({self.function.__module__, *self.uses}):
-            digest.update(Path(importlib.util.find_spec(module).origin).read_bytes())
+        for module in self.modules():
+            digest.update(f"{module} {_canonical(_tree(module))}".encode())
         return digest.hexdigest()[:16]
 
     @property
     def store(self) -> Path:
-        part = PACKAGE.joinpath(*self.function.__module__.split(".")[1:2])
-        return part / "results" / f"{self.paper}.json"
+        """Where a long claim keeps its verdict: ``<part>/results/<paper>.json``."""
+        return PACKAGE / self.function.__module__.split(".")[1] / "results" / f"{self.paper}.json"
 
     def run(self) -> dict:
         """Run now; returns the ledger's row (not stored)."""
@@ -83,7 +97,7 @@ class Claim:
                   "versions": {"python": platform.python_version(), "torch": torch.__version__.split("+")[0],
                                "numpy": numpy.__version__}}
         rows = json.loads(self.store.read_text(encoding="utf-8")) if self.store.exists() else {}
-        self.store.parent.mkdir(exist_ok=True)
+        self.store.parent.mkdir(parents=True, exist_ok=True)
         partial = self.store.with_suffix(".part")
         text = json.dumps(rows | {self.name: stored}, indent=1, sort_keys=True, default=_plain)
         partial.write_text(text + "\n", encoding="utf-8")
@@ -101,6 +115,46 @@ class Claim:
     def _row(self, **more) -> dict:
         return {"name": self.name, "paper": self.paper, "where": self.where, "says": self.says, "cost": self.cost,
                 "seeds": self.seeds, **more}
+
+
+def _tree(module: str) -> ast.Module:
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ValueError(f"a claim uses the module {module!r}, which does not exist")
+    return ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+
+
+def _canonical(node) -> str:
+    """A syntax tree as text, without positions and docstrings, the same for every Python version."""
+    if isinstance(node, list):
+        return "[" + ",".join(map(_canonical, node)) + "]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = dict(ast.iter_fields(node))
+    if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+        fields["body"] = node.body[1:]
+    shown = (f"{name}={_canonical(v)}" for name, v in fields.items() if v not in (None, []))
+    return f"{type(node).__name__}({','.join(shown)})"
+
+
+def _imports(module: str, home: str) -> set[str]:
+    """The modules below ``home`` ("nde_lab.<part>.<paper>") that a module imports; the package itself only gathers
+    names, so it does not count."""
+    names = set()
+    for node in ast.walk(_tree(module)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    inside = (name for name in names if name.startswith(f"{home}."))
+    return {name for name in inside if _is_module(name)}
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:      # its parent is a module, so this is a name in it
+        return False
 
 
 def _plain(value):
@@ -130,12 +184,15 @@ def claim(*, paper: str, where: str, says: str, cost: str = "quick", seeds: int 
 
 
 def load_all() -> None:
-    """Import every module of the package that registers experiments or claims (the parts; one level of papers)."""
-    skip = {"cli", "explore", "solvers"}
-    for part in pkgutil.iter_modules([str(PACKAGE)]):
-        if part.ispkg and part.name not in skip:
-            for module in pkgutil.iter_modules([str(PACKAGE / part.name)]):
-                importlib.import_module(f"nde_lab.{part.name}.{module.name}")
+    """Import every module of every part, so that all experiments and claims are registered (a paper is a module, or a
+    package of modules)."""
+    for part in PARTS:
+        for module in pkgutil.iter_modules([str(PACKAGE / part)]):
+            name = f"nde_lab.{part}.{module.name}"
+            importlib.import_module(name)
+            if module.ispkg:
+                for inner in pkgutil.iter_modules([str(PACKAGE / part / module.name)]):
+                    importlib.import_module(f"{name}.{inner.name}")
 
 
 def claims(*, paper: str | None = None) -> list[Claim]:

@@ -69,7 +69,7 @@ class Functional:
         missing = set(self.draws) - set(noise)
         if missing:
             raise ValueError(f"init needs the drawn tensors {sorted(missing)}; pass sample(net.draws, ...)")
-        dtype = next(iter(noise.values())).dtype if noise else None
+        dtype = noise[next(iter(self.draws))].dtype if self.draws else None      # others may be indices
         return {n: noise[n] for n in self.draws} | {n: p.to(dtype) for n, p in self.fixed.items()}
 
     def params(self, state: Tensors) -> Tensors:

@@ -14,8 +14,9 @@ from nde_lab.sdes.stable_neural_sdes.models import (
     SDEClassifier,
     classifier,
 )
+from nde_lab.sdes.stable_neural_sdes.archive import SeriesClassifier
 from nde_lab.sdes.stable_neural_sdes.sines import SineClassifier
 from nde_lab.sdes.stable_neural_sdes.stability import CoupledPaths, EulerCubic, RotationNoise
 
 __all__ = ["GSDE", "KINDS", "LNSDE", "LSDE", "CoupledPaths", "EulerCubic", "NaiveSDE", "NeuralSDE", "RotationNoise",
-           "SDEClassifier", "SineClassifier", "classifier"]
+           "SDEClassifier", "SeriesClassifier", "SineClassifier", "classifier"]

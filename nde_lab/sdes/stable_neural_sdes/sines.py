@@ -1,7 +1,7 @@
 """Which of three sines is it? A neural SDE classifier that trains on complete series and is tested with holes."""
 from __future__ import annotations
 
-import math
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +12,6 @@ from nde_lab.experiment import Draws, Knob, Plan, experiment, knob
 from nde_lab.random import Index, Normal, Uniform
 from nde_lab.sdes.stable_neural_sdes import training as tr
 from nde_lab.sdes.stable_neural_sdes.models import KINDS, classifier
-from nde_lab.views import Axis, Line, Panel, Paths, Points, Rule, View
 
 LENGTH, HIDDEN, BATCH, TRAIN = 40, 16, 50, 300
 RATES = tuple(i / 10 for i in range(9))
@@ -34,21 +33,22 @@ class SineClassifier:
     live = {"missing": Knob(0.5, low=0.0, high=0.8, label="missing rate", help="share of test entries removed"),
             "theta": Knob(-2.0, low=-4.0, high=2.0, label="noise θ", help="the noise is scaled by sigmoid(θ)"),
             "lr": Knob(1e-2, low=1e-4, high=1e-1, scale="log", label="learning rate")}
-    tests, draws_of_noise = 100, 1
+    tests, draws_of_noise, rates = 100, 1, RATES
 
     @property
     def plan(self):
         return Plan(self.epochs * (TRAIN // BATCH), every=3, advice="lower the learning rate or the noise θ")
 
-    @property
+    @functools.cached_property
     def net(self):
-        """The classifier; its theta is the deviation from the knob, so it starts at 0."""
+        """The classifier; its theta is the deviation from the knob, so it starts at 0. One per instance: applying it
+        lends it the parameters, so two threads must not share one."""
         return classifier(self.kind, channels=2, classes=3, hidden=HIDDEN, control=self.control, theta=0.0)
 
     def data(self):
         clock = torch.linspace(0, 1, LENGTH)
         return {"times": clock, "clock": (clock - clock.mean()) / clock.std(correction=0),
-                "ts": torch.linspace(0, tr.HORIZON, LENGTH), "rates": torch.tensor(RATES),
+                "ts": torch.linspace(0, tr.HORIZON, LENGTH), "rates": torch.tensor(self.rates),
                 "labels": series.sines_labels(TRAIN), "test_labels": series.sines_labels(self.tests)}
 
     def draws(self):
@@ -100,40 +100,11 @@ class SineClassifier:
         path = series.linear(clock, value, kept)
         shown = series.with_time(clock, path).transpose(0, 1)                            # (40, 1, 2)
         belief = torch.softmax(net.apply(params, ts, shown, root * noise["shown_xi"], None, True), dim=-1)[..., SHOWN]
-        # Dots for what is left: a removed entry goes where the last entry left is (the next one before the first).
-        dots = torch.cat([data["times"][None, :, None], value], dim=-1)
-        last, next_ = (series.fill_forward(clock, d, k.expand(d.shape), start=-9.0) for d, k in
-                       ((dots, kept), (dots.flip(1), kept.flip(1))))
-        dots = torch.where(last > -9, last, next_.flip(1))[0]
+        dot_t, dot = tr.dots(data["times"], value, kept)
         return {"rates": data["rates"], "accuracy": tr.accuracy(scores, data["test_labels"]).mean(-1),
-                "times": data["times"], "path": path[0, :, 0], "dot_t": dots[:, 0], "dot": dots[:, 1],
+                "times": data["times"], "path": path[0, :, 0], "dot_t": dot_t, "dot": dot,
                 "ts": ts, "belief": belief.T}
 
     def view(self):
-        name = self.kind + (" with" if self.control else " without") + " control path"
-        return View([
-            Panel(f"Training: {name}", Axis("training step"), Axis("cross-entropy (nats)", low=0, high=1.6),
-                  [Line("history.step", "history.train_loss", role="train", label="train (complete series)"),
-                   Line("history.step", "history.test_loss", role="test", label="test (entries missing)"),
-                   Rule(math.log(3), label="chance: ln 3")],
-                  alt="Loss on the training batch and on a test batch with missing entries over training steps, with a "
-                      "dotted level at ln 3, the loss of guessing. Both curves leave that level if the class learns."),
-            Panel("Accuracy by missing rate", Axis("share of test entries removed", low=0, high=0.8),
-                  Axis("test accuracy", low=0, high=1),
-                  [Line("rates", "accuracy", role="test", label=f"{self.tests} test series"),
-                   Rule(1 / 3, label="chance: 1/3")],
-                  alt="Test accuracy against the share of removed entries from 0 to 0.8, with a dotted level at chance, "
-                      "one third. With the control path the curve is high and falls slowly; without it it stays at "
-                      "chance."),
-            Panel("One test series, as the network sees it", Axis("time (share of the series)", low=0, high=1),
-                  Axis("value (standard deviations)", low=-2.5, high=2.5),
-                  [Points("dot_t", "dot", role="data", label="entries that are left"),
-                   Line("times", "path", role="ode", label="control path X(t)")],
-                  alt="One noisy sine: dots for the entries that are left and the dashed line that interpolates them. "
-                      "The higher the missing rate, the fewer dots and the cruder the line."),
-            Panel("Belief in its true class while the SDE runs", Axis("model time t", low=0, high=tr.HORIZON),
-                  Axis("probability, if read out at t", low=0, high=1),
-                  [Paths("ts", "belief", role="sde", label="12 noise draws"), Rule(1 / 3, label="chance: 1/3")],
-                  alt="Probability that the readout gives to the true class of that series along model time, one thin "
-                      "line for each of 12 noise draws. Before training all lie near one third; after training most "
-                      "end near 1.")])
+        return tr.classifier_view(self.kind + (" with" if self.control else " without") + " control path",
+                                  tests=self.tests, classes=3, subject="")
