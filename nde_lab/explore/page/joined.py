@@ -24,7 +24,7 @@ def joined(*names: str) -> str:
 @cache
 def worker_source() -> str:
     """An expression whose value is ``{serve, listen, load}``: the random twin, the run loop and the driver."""
-    return (f"(() => {{\n\"use strict\";\n{joined('program.js', 'run.js', 'worker.js')}\n"
+    return (f"(() => {{\n\"use strict\";\n{joined('random.js', 'program.js', 'run.js', 'worker.js')}\n"
             "return { serve, listen, load };\n})()")
 
 
