@@ -29,7 +29,7 @@ UV = "uv==0.13.9"
 # `test` needs everything in pyproject.toml, `lab` only what a reader needs; the pins are the same.
 LOCKS = {"lab": "requirements-lab.lock", "test": "requirements.lock"}
 # GB on disk, measured on Linux x86_64 (README.md); elsewhere, and with --cpu, torch comes without CUDA.
-NEEDS_GB = {False: 5.5, True: 2.0}
+NEEDS_GB = {False: 5.6, True: 2.0}
 
 
 class Trouble(Exception):
@@ -39,7 +39,7 @@ class Trouble(Exception):
 def main(arguments):
     if sys.version_info < (3, 11):
         raise Trouble(f"nde_lab needs Python 3.11 or newer; this is Python {platform.python_version()} "
-                      f"({sys.executable}). Install a newer one beside it and call it: python3.12 start.py lab")
+                      f"({sys.executable}). Install a newer one beside it: python3.12 start.py lab")
     if not arguments or arguments[0] not in LOCKS:
         asked_for_help = not arguments or arguments[0] in ("-h", "--help")
         raise Trouble(__doc__ if asked_for_help else
@@ -169,9 +169,9 @@ def call(command, purpose):
         return
     free = shutil.disk_usage(ROOT).free / 1e9
     advice = (f"The disk is full: {free:.1f} GB are free in {ROOT}." if free < 1 else
-              "Most often there is no network: look at the connection and at HTTPS_PROXY, or see --wheels for "
-              f"a machine without one. ({free:.0f} GB of disk are free; ready-made packages exist for Python "
-              f"3.11 to 3.14, and this is {platform.python_version()}.)")
+              "Most often there is no network: look at the connection and at HTTPS_PROXY, or see --wheels "
+              f"for a machine without one. ({free:.0f} GB of disk are free; ready-made packages exist for "
+              f"Python 3.11 to 3.14, and this is {platform.python_version()}.)")
     raise Trouble(f"start.py could not {purpose}; the reason is printed above.\n{advice}\n"
                   "The same command goes on where it stopped.")
 

@@ -1,7 +1,7 @@
-"""nde_lab: papers on neural differential equations and the dynamics of learning, as chapters that re-train live.
+"""nde_lab: neural differential equations and the dynamics of learning, as chapters that re-train live.
 
-``import nde_lab`` alone costs nothing: torch is loaded by the first module or name that needs it. Submodules are
-reached as attributes (``nde_lab.solvers.sdeint``), and so is ``run`` (``nde_lab.run(experiment)``).
+``import nde_lab`` alone costs nothing: torch is loaded by the first module or name that needs it. Submodules
+are reached as attributes (``nde_lab.solvers.sdeint``), and so is ``run`` (``nde_lab.run(experiment)``).
 """
 from importlib import import_module
 from importlib.util import find_spec

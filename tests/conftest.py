@@ -1,8 +1,8 @@
-"""One thread, no windows, and hypothesis without deadlines: the suite runs on two shared cores and on laptops."""
+"""One thread, no windows, hypothesis without deadlines: the suite runs on two shared cores and on laptops."""
 import os
 
-# Before torch and numpy are imported: small steps are slower on many threads than on one, and so are they in kernels
-# that the notebook tests start (which inherit this).
+# Before torch and numpy are imported: small steps are slower on many threads than on one, and so are they in
+# the kernels that notebook tests start (which inherit this).
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 

@@ -1,4 +1,4 @@
-"""The command line: what each command starts, its sentences, and JupyterLab answering at the printed address."""
+"""The command line: what each command starts, what it says, and JupyterLab at the printed address."""
 import json
 import os
 import re
@@ -36,13 +36,15 @@ def test_outside_a_repository_the_sentence_says_so(elsewhere, monkeypatch, tmp_p
     assert "the folder notebooks/ is neither beside the package nor above" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["langevin", "langevin.ipynb", "langevin.md", "sdes/langevin", "sdes/langevin.ipynb"])
+@pytest.mark.parametrize("name", ["langevin", "langevin.ipynb", "langevin.md", "sdes/langevin",
+                                  "sdes/langevin.ipynb"])
 def test_a_chapter_is_found_by_its_name(elsewhere, name):
     assert cli.find_notebook(name) == (elsewhere, Path("notebooks/sdes/langevin.ipynb"))
 
 
 def test_the_first_chapter_is_the_default(elsewhere):
-    assert cli.find_notebook(cli.FIRST_CHAPTER) == (elsewhere, Path("notebooks/sdes/stable_neural_sdes.ipynb"))
+    first = Path("notebooks/sdes/stable_neural_sdes.ipynb")
+    assert cli.find_notebook(cli.FIRST_CHAPTER) == (elsewhere, first)
 
 
 def test_a_path_is_taken_as_it_is(elsewhere, tmp_path):
@@ -90,11 +92,13 @@ def test_jupyterlab_answers_at_the_printed_address(tmp_path):
                                    "--port", "8961"], stdout=output, stderr=output, env=environment)
     try:
         deadline = time.monotonic() + 60
-        while not (found := re.search(r"http://127\.0\.0\.1:\d+/lab/tree/mine\.ipynb\?token=\w+", log.read_text())):
+        address = r"http://127\.0\.0\.1:\d+/lab/tree/mine\.ipynb\?token=\w+"
+        while not (found := re.search(address, log.read_text())):
             assert server.poll() is None and time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
         with urllib.request.urlopen(found.group(), timeout=30) as page:
-            config = re.search(r'<script id="jupyter-config-data"[^>]*>(.*?)</script>', page.read().decode(), re.DOTALL)
+            html = page.read().decode()
+        config = re.search(r'<script id="jupyter-config-data"[^>]*>(.*?)</script>', html, re.DOTALL)
         disabled = json.loads(config.group(1))["disabledExtensions"]
         assert "@jupyterlab/apputils-extension:announcements" in disabled, "no pop-up about news"
     finally:
@@ -146,12 +150,13 @@ def test_bench_runs_one_or_all_and_reports_a_failure(elsewhere, capfd):
 
 
 def test_book_calls_sphinx_with_the_books_configuration(elsewhere, capfd):
-    """A one-page book with the same layout: book/conf.py, sources under the root, pages in book/_build/html."""
+    """A one-page book with the same layout: book/conf.py, sources under the root, pages in book/_build."""
     (elsewhere / "book").mkdir()
-    (elsewhere / "book" / "conf.py").write_text("root_doc = 'book/index'\ninclude_patterns = ['book/**']\n", "utf-8")
+    settings = "root_doc = 'book/index'\ninclude_patterns = ['book/**']\n"
+    (elsewhere / "book" / "conf.py").write_text(settings, encoding="utf-8")
     (elsewhere / "book" / "index.rst").write_text("Title\n=====\n", encoding="utf-8")
     assert cli.main(["book", "-q"]) == 0
-    assert "Title" in (elsewhere / "book" / "_build" / "html" / "book" / "index.html").read_text(encoding="utf-8")
+    assert "Title" in (elsewhere / "book/_build/html/book/index.html").read_text(encoding="utf-8")
     assert "book/_build/html" in capfd.readouterr().out
 
 

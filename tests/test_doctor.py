@@ -46,7 +46,7 @@ def test_the_installed_package_says_the_same_requirements_as_the_checkout(monkey
 
 
 def test_a_torch_that_does_not_start_is_reported_with_its_last_words(monkeypatch, tmp_path):
-    (tmp_path / "torch.py").write_text("raise OSError('libcudnn.so.9: cannot open shared object file')", "utf-8")
+    (tmp_path / "torch.py").write_text("raise OSError('libcudnn.so.9: cannot open')", encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     finding = doctor.torch_works()
     assert finding.kind == "broken" and "libcudnn.so.9" in finding.sentence
@@ -59,7 +59,7 @@ def test_more_threads_than_cores_are_worth_a_note(environment, kind):
 
 
 def test_a_kernel_of_another_python_is_found(monkeypatch, tmp_path):
-    """A kernel python3 that a user once installed for another Python would run the chapters without nde_lab."""
+    """A kernel python3 that was once installed for another Python would run the chapters without nde_lab."""
     assert doctor.kernel().kind == "good"
     folder = tmp_path / "kernels" / "python3"
     folder.mkdir(parents=True)
@@ -68,7 +68,8 @@ def test_a_kernel_of_another_python_is_found(monkeypatch, tmp_path):
     (folder / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
     finding = doctor.kernel()
-    assert finding.kind == "broken" and "/opt/other/bin/python" in finding.sentence and str(folder) in finding.sentence
+    assert finding.kind == "broken"
+    assert "/opt/other/bin/python" in finding.sentence and str(folder) in finding.sentence
 
 
 def test_aeon_without_its_series_is_found(monkeypatch, tmp_path):

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture
 def start(tmp_path, monkeypatch):
-    """The module, for a repository in a temporary folder; ``start.calls`` records the steps instead of taking them."""
+    """The module, for a repository in a temporary folder; ``start.calls`` records the steps untaken."""
     spec = importlib.util.spec_from_file_location("start", ROOT / "start.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -39,7 +39,7 @@ def start(tmp_path, monkeypatch):
     module.calls = []
     monkeypatch.setattr(module, "make_venv", make_venv)
     monkeypatch.setattr(module, "fetch_uv", lambda index: module.calls.append(["uv", *index]))
-    monkeypatch.setattr(module, "call", lambda command, purpose: module.calls.append([str(c) for c in command]))
+    monkeypatch.setattr(module, "call", lambda command, purpose: module.calls.append(list(map(str, command))))
     return module
 
 
@@ -66,7 +66,7 @@ def test_only_two_commands(start):
 
 
 def test_options_of_the_set_up_are_taken_and_the_rest_is_passed_on(start, tmp_path):
-    assert start.options(["--cpu", "-x", "tests", "--wheels", str(tmp_path)]) == (True, tmp_path, ["-x", "tests"])
+    assert start.options(["--cpu", "-x", "a", "--wheels", str(tmp_path)]) == (True, tmp_path, ["-x", "a"])
     assert start.options(["--port", "9000"]) == (False, None, ["--port", "9000"])
     with pytest.raises(start.Trouble, match="no folder was given"):
         start.options(["--wheels"])
@@ -83,8 +83,9 @@ def test_outside_linux_cpu_changes_nothing(start, monkeypatch, capsys):
 def test_the_lock_is_installed_with_hashes_and_without_resolving(start):
     made, uv, packages, itself = set_up(start, "lab")
     assert (made, uv) == ("make .venv", ["uv"])
-    assert {"--no-deps", "--require-hashes"} < set(packages) and packages[-1].endswith("requirements-lab.lock")
-    assert {"--no-deps", "--no-build-isolation", "--no-index"} < set(itself), "no network for the package itself"
+    assert {"--no-deps", "--require-hashes"} < set(packages)
+    assert packages[-1].endswith("requirements-lab.lock")
+    assert {"--no-deps", "--no-build-isolation", "--no-index"} < set(itself), "no network for the package"
     assert set_up(start, "test")[1][-1].endswith("requirements.lock")
 
 
@@ -102,8 +103,10 @@ def test_a_readers_set_up_is_not_enough_for_the_tests(start):
 @pytest.mark.parametrize("name", ["requirements-lab.lock", "pyproject.toml"])
 def test_changed_pins_are_installed_into_the_same_folder(start, name):
     set_up(start, "lab")
-    (start.ROOT / name).write_text("# changed\n" + (start.ROOT / name).read_text(encoding="utf-8"), encoding="utf-8")
-    assert "make .venv" not in set_up(start, "lab") != []
+    with (start.ROOT / name).open("a", encoding="utf-8") as file:
+        file.write("# changed\n")
+    steps = set_up(start, "lab")
+    assert steps and "make .venv" not in steps
 
 
 def test_a_moved_folder_is_made_anew(start):
@@ -162,7 +165,8 @@ def test_a_failed_step_says_what_to_do_and_leaves_no_stamp(start, monkeypatch):
     assert not start.stamps()
 
 
-@pytest.mark.parametrize("free, words", [(80e9, "Most often there is no network"), (2e8, "The disk is full: 0.2 GB")])
+@pytest.mark.parametrize("free, words", [(80e9, "Most often there is no network"),
+                                         (2e8, "The disk is full: 0.2 GB")])
 def test_the_advice_fits_the_disk(monkeypatch, tmp_path, free, words):
     spec = importlib.util.spec_from_file_location("start", ROOT / "start.py")
     fresh = importlib.util.module_from_spec(spec)
