@@ -70,19 +70,22 @@ def _diffusion_and_slope(sde: SDE, t: Tensor, y: Tensor) -> tuple[Tensor, Tensor
         g = sde.diffusion(t, x)
         if not g.requires_grad:                     # the diffusion does not look at the state
             return g, torch.zeros_like(y)
-        if sde.noise_type == "diagonal":            # a diagonal Jacobian: one reverse product gives g_i g_i'
-            slope = _grad(g, x, g, record)
-        else:                                       # scalar: the product J g, a reverse of the reverse
+        if sde.noise_type == "diagonal":            # diagonal Jacobian: g_i g_i' is the gradient of |g|^2 / 2
+            slope = _grad(0.5 * (g * g).sum(), x, record)
+        else:                                       # scalar: the product J g, the reverse of a reverse
             column = g[..., 0]
             weight = torch.zeros_like(column).requires_grad_()
-            pulled = _grad(column, x, weight, True)
-            slope = _grad(pulled, weight, column, record) if pulled.requires_grad else torch.zeros_like(y)
+            pulled = _grad((column * weight).sum(), x, True)                                      # J^T weight
+            slope = torch.zeros_like(y)
+            if pulled.requires_grad:
+                slope = _grad((pulled * column).sum(), weight, record)
     return (g if plain is None else plain), (slope if record else slope.detach())
 
 
-def _grad(outputs: Tensor, inputs: Tensor, weights: Tensor, create_graph: bool) -> Tensor:
-    found, = torch.autograd.grad(outputs, inputs, grad_outputs=weights, create_graph=create_graph,
-                                 retain_graph=True, allow_unused=True)
+def _grad(value: Tensor, inputs: Tensor, create_graph: bool) -> Tensor:
+    # Of a 0-d value: the first torch.autograd.grad that is given grad_outputs imports sympy (500 modules).
+    found, = torch.autograd.grad(value, inputs, create_graph=create_graph, retain_graph=True,
+                                 allow_unused=True)
     return torch.zeros_like(inputs) if found is None else found
 
 
@@ -95,8 +98,8 @@ def _refuse_mixing(scheme: Scheme, sde: SDE, t: Tensor, y: Tensor) -> None:
         g = sde.diffusion(t, x)
         if not g.requires_grad:
             return
-        weights = torch.linspace(1.0, 2.0, y.shape[-1], dtype=y.dtype, device=y.device).expand_as(y)
-        plain, uneven = _grad(g, x, torch.ones_like(g), False), _grad(g, x, weights.contiguous(), False)
+        weights = torch.linspace(1.0, 2.0, y.shape[-1], dtype=y.dtype, device=y.device)
+        plain, uneven = _grad(g.sum(), x, False), _grad((g * weights).sum(), x, False)
     size = plain.abs().max() + uneven.abs().max()
     if ((uneven - weights * plain).abs() > 1e-4 * size).any():
         other = "euler" if scheme.calculus == "ito" else "heun"

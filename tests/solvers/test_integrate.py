@@ -62,6 +62,11 @@ def test_a_traced_gradient_step_is_the_eager_one(kind, method):
     for name, value in zip(traced.meta["outputs"], out, strict=True):
         known = eager[name.split("/")[-1]].double()
         assert torch.allclose(value.double(), known, rtol=1e-10, atol=1e-13), name
+    # Batched, as a sweep does it: two cells with their own parameters on one path.
+    cells = {k: torch.stack([v, 0.7 * v]) for k, v in PARAMS.items()}
+    both = torch.vmap(traced, in_dims=(0, 0, None, None))(cells["w"], cells["s"], noise["z"], noise["y0"])
+    for alone, batched in zip(out, both, strict=True):
+        assert torch.allclose(batched[1].double(), alone.double(), rtol=1e-10, atol=1e-13)
 
 
 def test_rows_that_fail_are_told_apart():

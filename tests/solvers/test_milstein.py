@@ -1,7 +1,12 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from solvers.sde_truths import F64, Geometric, Rotation, additive, slope, strong_order, weak_errors
 
+import nde_lab
 from nde_lab.solvers import SDE, Brownian, Grid, sdeint
 
 BOTH = pytest.mark.parametrize("calculus", ["ito", "stratonovich"])
@@ -63,3 +68,16 @@ def test_a_diffusion_of_time_alone_is_allowed():
     sde = SDE(lambda t, y: -y, lambda t, y: torch.cos(t) * torch.ones_like(y))
     euler = sdeint(sde, torch.ones(3, 2), [0.0, 1.0], method="euler", dt=0.1, seed=0)
     assert torch.equal(euler, sdeint(sde, torch.ones(3, 2), [0.0, 1.0], method="milstein", dt=0.1, seed=0))
+
+
+def test_the_first_derivative_of_a_process_imports_nothing_heavy():
+    code = """
+import sys, torch
+from nde_lab.solvers import SDE, sdeint
+for noise, g in (("diagonal", lambda t, y: y), ("scalar", lambda t, y: y.unsqueeze(-1))):
+    sdeint(SDE(lambda t, y: -y, g, noise), torch.ones(2, 2), [0.0, 1.0], method="milstein", dt=0.5, seed=0)
+print([name for name in ("sympy", "torch._dynamo", "torchsde", "pandas") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                          cwd=Path(nde_lab.__file__).parents[1])
+    assert done.stdout.strip() == "[]"
