@@ -84,7 +84,7 @@ def nest(statements: list) -> Nest:
                  for i, s in enumerate(statements)])
     made.pointers = [view for _, view in pointers.values()]
     _check_gathers(made)
-    made.exact = not (vector is not None and vector == len(sizes) - 1 and isinstance(first, Store)
+    made.exact = not (made.vector is not None and made.vector == len(sizes) - 1 and isinstance(first, Store)
                       and _may_spill(made, statements))
     return made
 
