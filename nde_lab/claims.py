@@ -1,7 +1,7 @@
 """Claims: what a paper says, what we measure, whether it holds. Failures are shown as failures.
 
-A claim is a function that returns a ``Verdict``. Quick ones (under 5 s) run in every test run. Long ones store
-their verdict, with the seeds, versions, cost and a hash of the code they ran, in
+A claim is a function that returns a ``Verdict``. Quick ones (under 5 s) run in every test run. Long ones
+store their verdict, with the seeds, versions, cost and a hash of the code they ran, in
 ``nde_lab/<part>/results/<paper>.json``; ``stale`` says when that code has changed since.
 """
 from __future__ import annotations
@@ -27,7 +27,8 @@ PARTS = ("sdes", "odes", "sequences", "diffusion", "bridges", "dynamics", "bayes
 
 @dataclass(frozen=True)
 class Verdict:
-    """measured: number, sentence or {name: number or list}; expected: a sentence with the bound; holds: the verdict."""
+    """measured: number, sentence or {name: number or list}; expected: a sentence with the bound; holds: the
+    verdict."""
     measured: Any
     expected: str
     holds: bool
@@ -37,7 +38,8 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Claim:
-    """One result of one paper. ``says`` is the paper's statement in our words, ``where`` its place in the paper."""
+    """One result of one paper. ``says`` is the paper's statement in our words, ``where`` its place in the
+    paper."""
     function: Callable[[], Verdict]
     paper: str
     where: str
@@ -51,8 +53,8 @@ class Claim:
         return self.function.__name__
 
     def modules(self) -> list[str]:
-        """The modules that this claim runs: its own, what that imports from its paper's package (followed further),
-        and those named in ``uses``."""
+        """The modules that this claim runs: its own, what that imports from its paper's package (followed
+        further), and those named in ``uses``."""
         home = ".".join(self.function.__module__.split(".")[:3])
         found, waiting = set(self.uses), [self.function.__module__]
         while waiting:
@@ -62,7 +64,8 @@ class Claim:
         return sorted(found)
 
     def code_hash(self) -> str:
-        """Hash of the program text of ``modules()``; comments, docstrings and layout do not count."""
+        """Hash of the program text of ``modules()``; comments, docstrings, layout and the wording of a claim
+        (its decorator) do not count."""
         digest = hashlib.sha256()
         for module in self.modules():
             digest.update(f"{module} {_canonical(_tree(module))}".encode())
@@ -90,10 +93,11 @@ class Claim:
 
     def save(self) -> dict:
         """Run a long claim and store its verdict (other claims of the file are kept)."""
-        row = self.run()
         import numpy
         import torch
-        stored = {"verdict": row["verdict"], "seconds": row["seconds"], "code_hash": self.code_hash(),
+        code = self.code_hash()          # of what is about to run, not of what was edited meanwhile
+        row = self.run()
+        stored = {"verdict": row["verdict"], "seconds": row["seconds"], "code_hash": code,
                   "versions": {"python": platform.python_version(), "torch": torch.__version__.split("+")[0],
                                "numpy": numpy.__version__}}
         rows = json.loads(self.store.read_text(encoding="utf-8")) if self.store.exists() else {}
@@ -125,7 +129,7 @@ def _tree(module: str) -> ast.Module:
 
 
 def _canonical(node) -> str:
-    """A syntax tree as text, without positions and docstrings, the same for every Python version."""
+    """A syntax tree as text, the same for every Python version: no positions, docstrings or @claim(...)."""
     if isinstance(node, list):
         return "[" + ",".join(map(_canonical, node)) + "]"
     if not isinstance(node, ast.AST):
@@ -133,13 +137,15 @@ def _canonical(node) -> str:
     fields = dict(ast.iter_fields(node))
     if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
         fields["body"] = node.body[1:]
+    if isinstance(node, ast.FunctionDef):
+        fields["decorator_list"] = [d for d in node.decorator_list if getattr(getattr(d, "func", d), "id", "") != "claim"]
     shown = (f"{name}={_canonical(v)}" for name, v in fields.items() if v not in (None, []))
     return f"{type(node).__name__}({','.join(shown)})"
 
 
 def _imports(module: str, home: str) -> set[str]:
-    """The modules below ``home`` ("nde_lab.<part>.<paper>") that a module imports; the package itself only gathers
-    names, so it does not count."""
+    """The modules below ``home`` ("nde_lab.<part>.<paper>") that a module imports; the package itself only
+    gathers names, so it does not count."""
     names = set()
     for node in ast.walk(_tree(module)):
         if isinstance(node, ast.Import):
@@ -170,8 +176,8 @@ _CLAIMS: dict[tuple[str, str], Claim] = {}
 def claim(*, paper: str, where: str, says: str, cost: str = "quick", seeds: int = 1, uses: tuple[str, ...] = ()):
     """Register a function as a claim: ``@claim(paper="...", where="Fig 3a", says="...")``.
 
-    cost: "quick" (runs in every test run) or "long" (stored). seeds: how many the verdict rests on. uses: further
-    modules whose change makes a stored result stale (the function's own module always counts).
+    cost: "quick" (runs in every test run) or "long" (stored). seeds: how many the verdict rests on. uses:
+    further modules whose change makes a stored result stale (the function's own module always counts).
     """
     if cost not in ("quick", "long"):
         raise ValueError(f'a claim costs "quick" or "long", got {cost!r}')
@@ -184,8 +190,8 @@ def claim(*, paper: str, where: str, says: str, cost: str = "quick", seeds: int 
 
 
 def load_all() -> None:
-    """Import every module of every part, so that all experiments and claims are registered (a paper is a module, or a
-    package of modules)."""
+    """Import every module of every part, so that all experiments and claims are registered (a paper is a
+    module, or a package of modules)."""
     for part in PARTS:
         for module in pkgutil.iter_modules([str(PACKAGE / part)]):
             name = f"nde_lab.{part}.{module.name}"
@@ -196,7 +202,8 @@ def load_all() -> None:
 
 
 def claims(*, paper: str | None = None) -> list[Claim]:
-    """All registered claims, or those of one paper; an unknown paper is a ValueError that lists the known ones."""
+    """All registered claims, or those of one paper; an unknown paper is a ValueError that lists the known
+    ones."""
     load_all()
     known = sorted({p for p, _ in _CLAIMS})
     if paper is not None and paper not in known:
@@ -205,7 +212,8 @@ def claims(*, paper: str | None = None) -> list[Claim]:
 
 
 def ledger(*, paper: str | None = None, long: bool = False, progress: Callable[[str], None] | None = None) -> list[dict]:
-    """The rows of the ledger. Quick claims run now; long ones show their stored result, or re-run with ``long``."""
+    """The rows of the ledger. Quick claims run now; long ones show their stored result, or re-run with
+    ``long``."""
     rows = []
     for c in claims(paper=paper):
         if progress and (c.cost == "quick" or long):

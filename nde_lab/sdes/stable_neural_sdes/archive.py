@@ -1,4 +1,5 @@
-"""The same classifier on real series: sets of the UEA/UCR archives, trained complete, tested with entries removed."""
+"""The same classifier on real series: sets of the UEA/UCR archives, trained complete, tested with entries
+removed."""
 from __future__ import annotations
 
 import functools
@@ -22,7 +23,8 @@ SHARES = (0.7, 0.85)          # train up to 70 %, validation up to 85 %, test th
 
 @functools.lru_cache(maxsize=8)
 def _load(name: str, every: int) -> tuple[dict, int]:
-    """Arrays of a set and its number of classes; also the places of each part in the series grouped by class."""
+    """Arrays of a set and its number of classes; also the places of each part in the series grouped by
+    class."""
     loaded = series.load_series(name, every=every)
     places, start = {"train": [], "test": []}, 0
     for k in range(len(loaded.classes)):
@@ -43,9 +45,9 @@ def _load(name: str, every: int) -> tuple[dict, int]:
 class SeriesClassifier:
     """Train on complete real series, test with entries removed. One step is one Adam step on 50 series.
 
-    Split 70/15/15 per class, at random (seed); channels standardised with the training part's moments, time as a
-    channel; linear interpolation where entries are removed; series of unequal length are read out at their own end.
-    The validation part is left untouched: nothing is selected on it.
+    Split 70/15/15 per class, at random (seed); channels standardised with the training part's moments, time
+    as a channel; linear interpolation where entries are removed; series of unequal length are read out at
+    their own end. The validation part is left untouched: nothing is selected on it.
     """
     dataset: str = knob("BasicMotions", choices=tuple(SETS), label="data set")
     kind: str = knob("GSDE", choices=KINDS, label="class")
@@ -67,8 +69,8 @@ class SeriesClassifier:
 
     @functools.cached_property
     def net(self):
-        """The classifier; its theta is the deviation from the knob, so it starts at 0. One per instance: applying it
-        lends it the parameters, so two threads must not share one."""
+        """The classifier; its theta is the deviation from the knob, so it starts at 0. One per instance:
+        applying it lends it the parameters, so two threads must not share one."""
         arrays, classes = _load(self.dataset, self.every)
         return classifier(self.kind, channels=arrays["values"].shape[2] + 1, classes=classes, hidden=HIDDEN,
                           control=self.control, theta=0.0)
@@ -97,7 +99,8 @@ class SeriesClassifier:
                                                          "u": start["u"]}
 
     def paths(self, data, state, rows, missing=None):
-        """Control paths (L, B, 1 + C) of series ``rows`` (B,), without the entries where ``missing`` (B, L, C)."""
+        """Control paths (L, B, 1 + C) of series ``rows`` (B,), without the entries where ``missing`` (B, L,
+        C)."""
         values = (data["values"][rows] - state["mean"]) / state["std"]
         path = series.linear(data["clock"], values, None if missing is None else ~missing)
         return series.with_time(data["clock"], path).transpose(0, 1)

@@ -16,7 +16,8 @@ def turn(x: Tensor) -> Tensor:
 
 
 def rotation_euler(x: Tensor, dW: Tensor, *, a, sigma, dt) -> Tensor:
-    """Euler-Maruyama step of dx = -a x dt + sigma J x dW (Ito). x (B, 2), dW (B, 1): one noise for both coordinates."""
+    """Euler-Maruyama step of dx = -a x dt + sigma J x dW (Ito). x (B, 2), dW (B, 1): one noise for both
+    coordinates."""
     return x - a * x * dt + sigma * turn(x) * dW
 
 
@@ -37,10 +38,12 @@ def rotation_mean_square(*, sigma: float, a: float, t: float, calculus: str = "i
 
 
 def coupled_euler(z: Tensor, gap: Tensor, dW: Tensor, *, m, L, W: Tensor, sigma, dt, linear: bool):
-    """One Euler-Maruyama step of two coupled copies z and z + gap under the same noise -> (z, gap), (B, d) each.
+    """One Euler-Maruyama step of two coupled copies z and z + gap under the same noise -> (z, gap), (B, d)
+    each.
 
-    Drift -m z + L tanh(W z); noise sigma dW, or sigma z dW with ``linear``. The difference of the two drifts is formed
-    by tanh p - tanh q = tanh(p - q)(1 - tanh p tanh q), so that float32 keeps the relative accuracy of a tiny gap.
+    Drift -m z + L tanh(W z); noise sigma dW, or sigma z dW with ``linear``. The difference of the two drifts
+    is formed by tanh p - tanh q = tanh(p - q)(1 - tanh p tanh q), so that float32 keeps the relative accuracy
+    of a tiny gap.
     """
     p, q = z @ W.T, (z + gap) @ W.T
     pull = -m * gap + L * torch.tanh(gap @ W.T) * (1 - torch.tanh(p) * torch.tanh(q))
@@ -62,8 +65,8 @@ def mean_square_contraction(*, margin: float, sigma: float, t: float) -> float:
 
 
 def pathwise_contraction(*, margin: float, sigma: float, t: float) -> float:
-    """LNSDE in one dimension with gamma = -margin z: D_t = D_0 e^{-(margin + sigma^2/2)t + sigma W_t}; this is the
-    median of |D_t| / |D_0|."""
+    """LNSDE in one dimension with gamma = -margin z: D_t = D_0 e^{-(margin + sigma^2/2)t + sigma W_t}; this
+    is the median of |D_t| / |D_0|."""
     return math.exp(-(margin + sigma**2 / 2) * t)
 
 
@@ -73,7 +76,8 @@ def gsde_exact(z0: Tensor, W: Tensor, *, gamma: float, sigma: float, t: float) -
 
 
 def gsde_euler_crossing(*, gamma: float, sigma: float, dt: float) -> float:
-    """Probability that one Euler step of a GSDE changes the sign of z: Phi(-(1 + gamma dt) / (sigma sqrt(dt)))."""
+    """Probability that one Euler step of a GSDE changes the sign of z: Phi(-(1 + gamma dt) / (sigma
+    sqrt(dt)))."""
     return 0.5 * math.erfc((1 + gamma * dt) / (sigma * math.sqrt(2 * dt)))
 
 

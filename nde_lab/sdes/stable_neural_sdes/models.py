@@ -1,13 +1,15 @@
 """The three stable classes, the naive neural SDE beside them, and the classifier that reads one.
 
-Two forms of each class. The *pure* forms (``LSDE``, ``LNSDE``, ``GSDE``, ``NaiveSDE``) take any functions and are
-what the theory speaks about. The *runtime* form (``NeuralSDE``) is the network as it is trained, with its clips
-(tanh on drift and diffusion); a clipped drift is bounded, so theorem-style contraction is tested on the pure forms.
+Two forms of each class. The *pure* forms (``LSDE``, ``LNSDE``, ``GSDE``, ``NaiveSDE``) take any functions and
+are what the theory speaks about. The *runtime* form (``NeuralSDE``) is the network as it is trained, with its
+clips (tanh on drift and diffusion); a clipped drift is bounded, so theorem-style contraction is tested on the
+pure forms.
 
-All are Ito SDEs with diagonal noise, and have ``f`` (drift), ``g`` (diffusion), ``noise_type`` and ``sde_type``,
-so the solvers of ``nde_lab.solvers`` and ``torchsde`` take them.
-Source: Oh, Lim, Kim, "Stable Neural Stochastic Differential Equations in Analyzing Irregular Time Series Data",
-ICLR 2024, arXiv 2402.14989, section 3.
+All are Ito SDEs with diagonal noise, and have ``f`` (drift), ``g`` (diffusion), ``noise_type`` and
+``sde_type``, so the solvers of ``nde_lab.solvers`` and ``torchsde`` take them.
+
+Source: Oh, Lim, Kim, "Stable Neural Stochastic Differential Equations in Analyzing Irregular Time Series
+Data", ICLR 2024, arXiv 2402.14989.
 """
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ class _Diagonal:
 
 @dataclass(frozen=True)
 class NaiveSDE(_Diagonal):
-    """dz = drift(t, z) dt + noise(t, z) dW with nothing asked of either function, (t, (B, d)) -> (B, d) each."""
+    """dz = drift(t, z) dt + noise(t, z) dW with nothing asked of either function, (t, (B, d)) -> (B, d)."""
     drift: Callable[[Tensor, Tensor], Tensor]
     noise: Callable[[Tensor, Tensor], Tensor]
 
@@ -62,7 +64,7 @@ class LSDE(_Diagonal):
 
 @dataclass(frozen=True)
 class LNSDE(_Diagonal):
-    """Linear noise: dz = gamma(t, z) dt + sigma(t) z dW. The noise multiplies z itself, never a control path."""
+    """Linear noise: dz = gamma(t, z) dt + sigma(t) z dW. The noise multiplies z itself, not a path."""
     gamma: Callable[[Tensor, Tensor], Tensor]
     sigma: Callable[[Tensor], Tensor]
 
@@ -75,8 +77,7 @@ class LNSDE(_Diagonal):
 
 @dataclass(frozen=True)
 class GSDE(_Diagonal):
-    """Geometric: dz = z gamma(t, z) dt + z sigma(t) dW. Zero is absorbing, signs are kept (by the SDE, not by Euler).
-    """
+    """Geometric: dz = z gamma(t, z) dt + z sigma(t) dW. Zero is absorbing, signs are kept (not by Euler)."""
     gamma: Callable[[Tensor, Tensor], Tensor]
     sigma: Callable[[Tensor], Tensor]
 
@@ -89,8 +90,8 @@ class GSDE(_Diagonal):
     def log_step(self, t, z, dt, dW):
         """One step of the Euler scheme for log|z|: z exp((gamma - sigma^2 / 2) dt + sigma dW).
 
-        Keeps zero and every sign, and is exact where gamma and sigma are constant over the step. Plain Euler crosses
-        zero with probability Phi(-(1 + gamma dt) / (sigma sqrt(dt))) a step.
+        Keeps zero and every sign, and is exact where gamma and sigma are constant over the step. Plain Euler
+        crosses zero with probability Phi(-(1 + gamma dt) / (sigma sqrt(dt))) a step.
         """
         sigma = self.sigma(t)
         return z * torch.exp((self.gamma(t, z) - sigma**2 / 2) * dt + sigma * dW)
@@ -99,13 +100,16 @@ class GSDE(_Diagonal):
 class NeuralSDE(_Diagonal, nn.Module):
     """The trained form of one class: drift and diffusion networks of hidden size H with the official clips.
 
-    kind: "naive", "LSDE", "LNSDE" or "GSDE". channels: size of the control path X(t). layers: depth n of the drift.
-    drift   a = Lin(z) for LSDE, Lin(sin t, cos t, z) otherwise; b = Lin(X(t)); Lin([a, b]), n times (ReLU, Lin);
-            GSDE multiplies by tanh z; tanh.
-    noise   LSDE, LNSDE, GSDE: Lin-ReLU-Lin-ReLU of (sin t, cos t), times z except in LSDE; naive: the same network
-            fed (sin t, cos t, z). Scaled by sigmoid(theta), one learned number; tanh.
-    The control path enters the drift only. Without it (``control=False``) b is zero; every layer is still there, so
-    the same seed starts both from the same numbers.
+    kind: "naive", "LSDE", "LNSDE" or "GSDE". channels: size of the control path X(t). layers: depth n of the
+    drift.
+
+        drift   a = Lin(z) for LSDE, Lin(sin t, cos t, z) otherwise; b = Lin(X(t)); Lin([a, b]); n times
+                (ReLU, Lin); GSDE multiplies by tanh z; tanh
+        noise   LSDE, LNSDE, GSDE: Lin-ReLU-Lin-ReLU of (sin t, cos t), times z except in LSDE;
+                naive: the same network fed (sin t, cos t, z). Scaled by sigmoid(theta), one learned number; tanh
+
+    The control path enters the drift only. Without it (``control=False``) b is zero; every layer is still
+    there, so the same seed starts both from the same numbers.
     """
 
     def __init__(self, kind: str, *, channels: int, hidden: int = 16, layers: int = 1, control: bool = True,
@@ -135,7 +139,8 @@ class NeuralSDE(_Diagonal, nn.Module):
         return torch.tanh(torch.tanh(z) * drift if self.kind == "GSDE" else drift)
 
     def driven(self, path: Callable[[Tensor], Tensor]) -> SDE:
-        """The SDE with its control path filled in, t -> X(t) (B, channels), for ``sdeint`` and ``solve_sde``."""
+        """The SDE with its control path filled in, t -> X(t) (B, channels), for ``sdeint`` and
+        ``solve_sde``."""
         return SDE(lambda t, z: self.f(t, z, path(t)), self.g, noise_type="diagonal", sde_type="ito")
 
     def g(self, t: Tensor, z: Tensor) -> Tensor:
@@ -151,7 +156,8 @@ def clock(t: Tensor, z: Tensor) -> Tensor:
 
 
 class SDEClassifier(nn.Module):
-    """Series -> class scores: z(0) = Lin(X(0)), the neural SDE by Euler-Maruyama, then Tanh-Lin-ReLU-Lin of z."""
+    """Series -> class scores: z(0) = Lin(X(0)), the neural SDE by Euler-Maruyama, then Tanh-Lin-ReLU-Lin of
+    z."""
 
     def __init__(self, sde: NeuralSDE, *, channels: int, classes: int, hidden: int = 16):
         super().__init__()
@@ -161,8 +167,8 @@ class SDEClassifier(nn.Module):
                                      nn.Linear(hidden, classes))
 
     def latent(self, ts: Tensor, xs: Tensor, dW: Tensor) -> Tensor:
-        """All latent states. ts (L,) model times, xs (L, ..., channels) control path, dW (L-1, ..., H) Brownian
-        increments of variance ts[k+1] - ts[k]; they broadcast. -> (L, ..., H)."""
+        """All latent states. ts (L,) model times, xs (L, ..., channels) control path, dW (L-1, ..., H)
+        Brownian increments of variance ts[k+1] - ts[k]; they broadcast. -> (L, ..., H)."""
         z0 = self.start(xs[0])
         z0 = z0 + torch.zeros_like(dW[0])
 
@@ -175,8 +181,8 @@ class SDEClassifier(nn.Module):
         return torch.cat([z0.unsqueeze(0), zs])
 
     def forward(self, ts: Tensor, xs: Tensor, dW: Tensor, pick: Tensor | None = None, every: bool = False) -> Tensor:
-        """Scores (..., classes), read out at the last time, or, for series of unequal length, at time index ``pick``
-        (B,). With ``every``: (L, ..., classes), what the readout would say at each time."""
+        """Scores (..., classes), read out at the last time, or, for series of unequal length, at time index
+        ``pick`` (B,). With ``every``: (L, ..., classes), what the readout would say at each time."""
         zs = self.latent(ts, xs, dW)
         if every:
             return self.readout(zs)
@@ -186,12 +192,12 @@ class SDEClassifier(nn.Module):
 def classifier(kind: str, *, channels: int, classes: int, hidden: int = 16, layers: int = 1, control: bool = True,
                theta: float = 1.0) -> Functional:
     """The classifier as pure functions: ``.draws``, ``.init(noise)``, ``.apply(params, ts, xs, dW)``. Keys
-    "start.weight", "sde.latent.weight", ..., "sde.theta", "readout.1.weight", ...; the same for all four classes
-    (only the shapes of the first layers differ).
+    "start.weight", "sde.latent.weight", ..., "sde.theta", "readout.1.weight", ...; the same for all four
+    classes (only the shapes of the first layers differ).
 
-    The drift's layers start with He's uniform weights, U(+-sqrt(6 / fan_in)), all others with PyTorch's default. (The
-    paper's start is not known to us. With the default everywhere the drift is so small that some seeds are still
-    guessing after 240 Adam steps.)
+    The drift's layers start with He's uniform weights, U(+-sqrt(6 / fan_in)), all others with PyTorch's
+    default. (The paper's start is not known to us. With the default everywhere the drift is so small that
+    some seeds are still guessing after 240 Adam steps.)
     """
     sde = NeuralSDE(kind, channels=channels, hidden=hidden, layers=layers, control=control)
     net = SDEClassifier(sde, channels=channels, classes=classes, hidden=hidden)

@@ -1,4 +1,5 @@
-"""Which of three sines is it? A neural SDE classifier that trains on complete series and is tested with holes."""
+"""Which of three sines is it? A neural SDE classifier that trains on complete series and is tested with
+holes."""
 from __future__ import annotations
 
 import functools
@@ -21,11 +22,12 @@ SHOWN = 1            # the test series that the lower panels show (class 1)
 @experiment(paper="stable-neural-sdes")
 @dataclass(frozen=True)
 class SineClassifier:
-    """Train on 300 complete series, test on series with entries removed. One step is one Adam step on 50 series.
+    """Train on 300 complete series, test on series with entries removed. One step is one Adam step on 50
+    series.
 
-    Class k is a sine of frequency 1, 1.5 or 2 on [0, 1] with random phase, amplitude 0.7-1.3 and noise 0.15, seen at 40
-    times; channels (time, value), standardised; linear interpolation where entries are removed. The latent SDE (16
-    dimensions) runs over model time 4 in 39 Euler-Maruyama steps.
+    Class k is a sine of frequency 1, 1.5 or 2 on [0, 1] with random phase, amplitude 0.7-1.3 and noise 0.15,
+    seen at 40 times; channels (time, value), standardised; linear interpolation where entries are removed.
+    The latent SDE (16 dimensions) runs over model time 4 in 39 Euler-Maruyama steps.
     """
     kind: str = knob("GSDE", choices=KINDS, label="class")
     control: bool = knob(True, choices=(True, False), label="control path", help="feed X(t) into the drift")
@@ -41,8 +43,8 @@ class SineClassifier:
 
     @functools.cached_property
     def net(self):
-        """The classifier; its theta is the deviation from the knob, so it starts at 0. One per instance: applying it
-        lends it the parameters, so two threads must not share one."""
+        """The classifier; its theta is the deviation from the knob, so it starts at 0. One per instance:
+        applying it lends it the parameters, so two threads must not share one."""
         return classifier(self.kind, channels=2, classes=3, hidden=HIDDEN, control=self.control, theta=0.0)
 
     def data(self):

@@ -1,7 +1,7 @@
 """Three experiments without training: noise that destabilises, noise that couples, a step that is too long.
 
-Source of the statements: Oh, Lim, Kim (ICLR 2024), sections 2 and 3; the closed forms are elementary and derived in
-the docstrings.
+Source of the statements: Oh, Lim, Kim (ICLR 2024), sections 2 and 3; the closed forms are elementary and
+derived in the docstrings.
 """
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ T_AXIS = Axis("time t")
 class RotationNoise:
     """dx = -a x dt + sigma J x dW in the plane, J = rotation by 90 degrees, one Brownian motion per path.
 
-    The drift pulls every point to 0. Ito's formula gives |x_t|^2 = |x_0|^2 exp((sigma^2 - 2a) t) on every path: noise
-    alone makes the cloud explode once sigma^2 > 2a. In the Stratonovich sense the same noise only turns: exp(-2a t).
+    The drift pulls every point to 0. Ito's formula gives |x_t|^2 = |x_0|^2 exp((sigma^2 - 2a) t) on every
+    path: noise alone makes the cloud explode once sigma^2 > 2a. In the Stratonovich sense the same noise only
+    turns: exp(-2a t).
     """
     calculus: str = knob("ito", choices=("ito", "stratonovich"), label="calculus",
                          help="how the noise integral is read")
@@ -87,10 +88,11 @@ class RotationNoise:
 class CoupledPaths:
     """Two copies of one SDE from different starts, driven by the same noise: how fast do they meet?
 
-    Drift gamma(z) = -m z + L tanh(W z) with ||W|| = 1 and L = 1, so <gamma(z) - gamma(z'), z - z'> <= -(m - L)|z - z'|^2.
-    "LSDE" (noise sigma dW, 8 dimensions): the difference D feels no noise, |D_t| <= e^{-(m-L)t}|D_0| on every path.
-    "LNSDE" (noise sigma z dW, 1 dimension, where both statements are exact): E|D_t|^2 <= e^{(sigma^2 - 2(m-L))t}|D_0|^2,
-    while a typical path has E log|D_t| <= log|D_0| - (m - L + sigma^2/2) t: noise helps each path and hurts the mean.
+    Drift gamma(z) = -m z + L tanh(W z) with ||W|| = 1 and L = 1, so <gamma(z) - gamma(z'), z - z'> <= -(m -
+    L)|z - z'|^2. "LSDE" (noise sigma dW, 8 dimensions): the difference D feels no noise, |D_t| <=
+    e^{-(m-L)t}|D_0| on every path. "LNSDE" (noise sigma z dW, 1 dimension, where both statements are exact):
+    E|D_t|^2 <= e^{(sigma^2 - 2(m-L))t}|D_0|^2, while a typical path has E log|D_t| <= log|D_0| - (m - L +
+    sigma^2/2) t: noise helps each path and hurts the mean.
     """
     kind: str = knob("LNSDE", choices=("LSDE", "LNSDE"), label="class")
     live = {"depth": Knob(2.0, low=0.5, high=4.0, label="depth T", unit="time"),
@@ -170,8 +172,9 @@ class CoupledPaths:
 class EulerCubic:
     """Euler's method on dx = -x^3 dt, whose every solution decays: x(t) = x_0 / sqrt(1 + 2 x_0^2 t).
 
-    One Euler step multiplies x by 1 - h x^2, so |x| grows exactly when |x| > sqrt(2/h), and then overflows within a
-    few steps. Tamed Euler, x + h f/(1 + h|f|), moves by less than 1 a step and comes home from anywhere.
+    One Euler step multiplies x by 1 - h x^2, so |x| grows exactly when |x| > sqrt(2/h), and then overflows
+    within a few steps. Tamed Euler, x + h f/(1 + h|f|), moves by less than 1 a step and comes home from
+    anywhere.
     """
     live = {"h": Knob(0.1, low=0.01, high=0.5, scale="log", label="step h", unit="time"),
             "x0": Knob(4.4, low=0.1, high=10.0, label="start x₀", help="felt when a run starts")}

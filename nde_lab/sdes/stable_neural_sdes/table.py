@@ -1,6 +1,8 @@
-"""The accuracy tables: five models on the sines and on real series, trained complete, tested with entries removed.
+"""The accuracy tables: five models on the sines and on real series, trained complete, tested with entries
+removed.
 
-Long claims: minutes on one core, so their results are stored. All seeds of one model train together (``sweep``).
+Long claims: minutes on one core, so their results are stored. All seeds of one model train together
+(``sweep``).
 """
 from __future__ import annotations
 
@@ -51,7 +53,7 @@ def _rows(table: dict[str, np.ndarray], reduce) -> dict[str, list[float]]:
     return {name: [round(float(v), 3) for v in reduce(values, axis=0)] for name, values in table.items()}
 
 
-@claim(paper=PAPER, where="section 4", cost="long", seeds=5, uses=USES,
+@claim(paper=PAPER, where="experiments", cost="long", seeds=5, uses=USES,
        says="the three stable classes classify irregular time series well")
 def sines_accuracy() -> Verdict:
     """Median accuracy over 5 seeds on the simulated sines, complete test data."""

@@ -1,7 +1,8 @@
 """What both classifier experiments share: moments, loss, one Adam step, accuracy.
 
-Recipe of the paper's code where it is known (Oh, Lim, Kim 2024): plain backpropagation through Euler-Maruyama, Adam
-with weight decay 0.01 lr, cross-entropy, channels standardised with the training part's moments.
+Recipe of the paper's code where it is known (Oh, Lim, Kim 2024): plain backpropagation through
+Euler-Maruyama, Adam with weight decay 0.01 lr, cross-entropy, channels standardised with the training part's
+moments.
 """
 from __future__ import annotations
 
@@ -41,7 +42,8 @@ def accuracy(scores: Tensor, labels: Tensor) -> Tensor:
 
 
 def adam_step(loss, params: Tensors, state: Tensors, *, lr) -> tuple[Tensors, Tensors, Tensor]:
-    """Clip to norm 1, then Adam with weight decay 0.01 lr, as the paper's code does. -> (params, optimiser, loss)."""
+    """Clip to norm 1, then Adam with weight decay 0.01 lr, as the paper's code does. -> (params, optimiser,
+    loss)."""
     value, grads = autodiff.value_and_grad(loss, params)
     grads, _ = optimizers.clip_by_norm(grads, CLIP)
     params, adam = optimizers.adam(params, grads, state, lr=lr, weight_decay=0.01 * lr)
@@ -49,7 +51,8 @@ def adam_step(loss, params: Tensors, state: Tensors, *, lr) -> tuple[Tensors, Te
 
 
 def with_theta(params: Tensors, theta: Tensor) -> Tensors:
-    """The noise scale's logit shifted by the knob ``theta``: the network learns the deviation from it, from 0."""
+    """The noise scale's logit shifted by the knob ``theta``: the network learns the deviation from it, from
+    0."""
     return params | {"sde.theta": params["sde.theta"] + theta}
 
 
@@ -59,8 +62,9 @@ def finite(params: Tensors) -> Tensor:
 
 
 def dots(times: Tensor, values: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
-    """Positions (L,), (L,) of dots that show only what is left of one series. times (L,), values (1, L, 1) without NaN,
-    kept (1, L, 1) bool. A removed entry goes where the last one left is, or the next one before the first."""
+    """Positions (L,), (L,) of dots that show only what is left of one series. times (L,), values (1, L, 1)
+    without NaN, kept (1, L, 1) bool. A removed entry goes where the last one left is, or the next one before
+    the first."""
     both = torch.cat([times[None, :, None], values], dim=-1)
     last, after = (fill_forward(times, d, k.expand(d.shape), start=-9.0) for d, k in
                    ((both, kept), (both.flip(1), kept.flip(1))))
@@ -69,8 +73,8 @@ def dots(times: Tensor, values: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def classifier_view(name: str, *, tests: int, classes: int, subject: str) -> View:
-    """The four panels of a classifier. Observables: rates, accuracy (R,); times, path, dot_t, dot (L,); ts (L,),
-    belief (draws, L); history: train_loss, test_loss."""
+    """The four panels of a classifier. Observables: rates, accuracy (R,); times, path, dot_t, dot (L,); ts
+    (L,), belief (draws, L); history: train_loss, test_loss."""
     chance = f"chance: 1/{classes}"
     return View([
         Panel(f"Training: {name}", Axis("training step"),
