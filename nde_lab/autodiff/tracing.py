@@ -63,7 +63,10 @@ def _key(k) -> str:
 
 
 def _input_names(fn: Callable, args: tuple) -> list[str]:
-    names = list(inspect.signature(fn).parameters)
+    try:
+        names = list(inspect.signature(fn).parameters)
+    except ValueError:                                      # a builtin has no signature
+        names = []
     paths, _ = pytree.tree_flatten_with_path(tuple(args))
     return ["/".join([names[path[0].idx] if path[0].idx < len(names) else str(path[0].idx),
                       *map(_key, path[1:])]) for path, _ in paths]

@@ -24,7 +24,7 @@ REUSED, EXPANDED, LONG = 3, 9, 160
 def operator(*names: str):
     """Decorator: the function lowers these operators."""
     def add(fn):
-        TABLE.update({f"aten.{n}": fn for n in names})
+        TABLE.update({n if n.startswith("prims.") else f"aten.{n}": fn for n in names})
         return fn
     return add
 

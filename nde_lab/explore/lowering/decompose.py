@@ -27,11 +27,16 @@ def table() -> dict:
 
 
 def decomposed(gm: GraphModule, decompositions: dict) -> GraphModule:
-    """``gm`` traced again through the decompositions."""
-    examples = [torch.zeros(v.shape, dtype=v.dtype) for v in
+    """``gm`` traced again through the decompositions (on shapes only), operators that write in place replaced."""
+    examples = [torch.empty(v.shape, dtype=v.dtype) for v in
                 (node.meta["val"] for node in gm.graph.nodes if node.op == "placeholder")]
+    run = lambda *args: list(gm(*args))                                    # noqa: E731
+    if any(str(node.target).split(".")[1].endswith("_") for node in gm.graph.nodes
+           if str(node.target).startswith("aten.")):
+        run = torch.func.functionalize(run, remove="mutations")
     with torch.no_grad():
-        out = make_fx(lambda *args: list(gm(*args)), decomposition_table=decompositions)(*examples)
+        out = make_fx(run, decomposition_table=decompositions, tracing_mode="fake",
+                      _allow_non_fake_inputs=True)(*examples)
     tidy(out)
     return out
 

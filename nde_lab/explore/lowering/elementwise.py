@@ -174,7 +174,7 @@ def _sign(b: Builder, x: Value) -> Value:
     zero = b.const(0, x.dtype)
     one = [b.apply(op, BOOL, x, zero) for op in ("gt", "lt")]
     return b.apply("where", x.dtype, one[0], b.const(1, x.dtype),
-                   b.apply("where", x.dtype, one[1], b.const(-1, x.dtype), b.apply("mul", x.dtype, x, zero)))
+                   b.apply("where", x.dtype, one[1], b.const(-1, x.dtype), zero))
 
 
 @operator("isnan.default")

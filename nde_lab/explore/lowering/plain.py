@@ -7,6 +7,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+import numpy as np
+
 from nde_lab.explore.lowering.ir import FLOAT, INT, Expr, Multiply, Reduce, Repeat, Scan, View
 from nde_lab.explore.lowering.nest import Access, Nest, nest
 from nde_lab.explore.lowering.plan import Memory
@@ -22,7 +24,8 @@ TEXT = {
 TEXT |= {n: f"Math.{n}({{0}})" for n in ("abs", "sqrt", "floor", "ceil", "trunc", "exp", "log", "tanh", "sin", "cos",
                                          "log1p", "expm1")}
 TEXT |= {n: f"M.{n}({{0}})" for n in ("tan", "atan", "asin", "acos", "sinh", "cosh", "asinh", "acosh", "atanh", "erf")}
-TEXT |= {n: f"M.{n}({{0}},{{1}})" for n in ("pow", "atan2")}
+# Rounded as the kernels round it: 1 - 0.999 ** n in Adam depends on the last digit.
+TEXT |= {n: f"Math.fround(M.{n}({{0}},{{1}}))" for n in ("pow", "atan2")}
 INT_TEXT = {"mul": "Math.imul({0},{1})", "add": "{0}+{1}|0", "sub": "{0}-{1}|0", "neg": "-{0}|0"}
 START = {"sum": "0", "prod": "1", "max": "-Infinity", "min": "Infinity", "all": "-1", "any": "0"}
 COMBINE = {"sum": "add", "prod": "mul", "max": "max", "min": "min", "all": "and", "any": "or"}
@@ -180,5 +183,6 @@ class _Plain:
 def _number(x) -> str:
     if isinstance(x, float) and not math.isfinite(x):
         return "NaN" if math.isnan(x) else "Infinity" if x > 0 else "(-Infinity)"
+    x = x if isinstance(x, int) else float(np.float32(x))
     text = str(int(x)) if x == int(x) and abs(x) < 2**53 and not (x == 0 and math.copysign(1, x) < 0) else repr(x)
     return f"({text})" if text.startswith("-") else text

@@ -42,6 +42,18 @@ def _mean(b: Builder, x: Value, dim=None, keepdim=False, dtype=None) -> Value:
     return b.arith("mul", reduce(b, b.value(x, b.dtype), dim, "sum"), 1 / n)
 
 
+@operator("prims.var.default")
+def _var(b: Builder, x: Value, dims=None, correction=1.0, **_) -> Value:
+    """The mean first, then the mean square distance from it (two passes, as accurate as torch)."""
+    dims = axes(x, dims)
+    n = math.prod(x.shape[d] for d in dims)
+    kept = tuple(1 if d in dims else m for d, m in enumerate(x.shape))
+    mean = b.apply("mul", FLOAT, reduce(b, x, list(dims), "sum", shape=kept), b.const(1 / n, FLOAT))
+    away = b.apply("sub", FLOAT, x, mean)
+    total = reduce(b, b.apply("mul", FLOAT, away, away), list(dims), "sum")
+    return b.apply("mul", FLOAT, total, b.const(1 / (n - correction) if n > correction else math.nan, FLOAT))
+
+
 @operator("prod.default", "prod.dim_int")
 def _prod(b: Builder, x: Value, dim=None, keepdim=False, dtype=None) -> Value:
     return reduce(b, b.value(x, b.dtype), dim, "prod")

@@ -35,7 +35,7 @@ def permuted(b: Builder, x: Value, order) -> Value:
 
 
 @operator("view.default", "reshape.default", "_unsafe_view.default", "_reshape_alias.default", "unsqueeze.default",
-          "squeeze.default", "squeeze.dim", "squeeze.dims", "flatten.using_ints", "unflatten.int")
+          "squeeze.default", "squeeze.dim", "squeeze_.dim", "squeeze.dims", "flatten.using_ints", "unflatten.int")
 def reshape(b: Builder, x: Value, *_, **__) -> Value:
     shape = tuple(b.meta.shape)
     return b.viewed(x, shape, lambda v: restride(v, shape))
@@ -44,6 +44,14 @@ def reshape(b: Builder, x: Value, *_, **__) -> Value:
 @operator("expand.default", "broadcast_to.default")
 def _expand(b: Builder, x: Value, *_, **__) -> Value:
     return b.expand(x, b.meta.shape)
+
+
+@operator("prims.broadcast_in_dim.default")
+def _broadcast_in_dim(b: Builder, x: Value, shape, dims) -> Value:
+    lifted = [1] * len(shape)
+    for d, n in zip(dims, x.shape, strict=True):
+        lifted[d] = n
+    return b.expand(b.viewed(x, lifted, lambda v: restride(v, tuple(lifted))), shape)
 
 
 @operator("permute.default")
