@@ -36,6 +36,8 @@ def test_a_covering_grid_has_no_stray_step(t0, length, dt):
 def test_the_sum_of_a_decimal_step_is_no_extra_step(n):
     assert Grid.covering([0.0, 1.0], 1 / n).steps == n
     assert Grid.covering(torch.tensor([0.0, 1.0]), 1 / n).steps == n
+    assert Grid.covering([0.0, 1.0], 0.3333333).steps == 3              # a third, typed by hand
+    assert Grid.covering([0.0, 1.0], 0.33333).steps == 4                # meant as it is written
     grid = Grid.covering(torch.tensor([0.0, 0.3, 70.1]), 0.1)          # 70.1 and 0.3 in float32
     assert grid.steps == 701 and grid.even
     assert grid.locate(torch.tensor([0.0, 0.3, 70.1])) == [(0, 1.0), (3, 1.0), (701, 1.0)]
