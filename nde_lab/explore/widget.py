@@ -165,8 +165,12 @@ class ExplorerWidget(anywidget.AnyWidget):
         made = super()._repr_mimebundle_(**kwargs)
         data, metadata = made if isinstance(made, tuple) else (made, {})
         if data:
-            image = png(self.explorer.view(), _last_frame(self.explorer, seconds=STILL_SECONDS))
-            data = {**data, "image/png": base64.b64encode(image).decode("ascii"), "text/plain": repr(self)}
+            data = {**data, "text/plain": repr(self)}
+            try:
+                image = png(self.explorer.view(), _last_frame(self.explorer, seconds=STILL_SECONDS))
+            except Exception:  # noqa: BLE001 - a run that fails must not take the widget away that shows the failure
+                return data, metadata
+            data["image/png"] = base64.b64encode(image).decode("ascii")
             metadata = {**metadata, "image/png": {"alt": self.explorer.alt}}
         return data, metadata
 

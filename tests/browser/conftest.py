@@ -85,6 +85,12 @@ class Jupyter:
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.port}/{path}?token={self.token}"
 
+    def connected(self, notebook: str) -> bool:
+        """Is there a kernel for this notebook that a front end is connected to, and that waits for work?"""
+        with urllib.request.urlopen(self.url("api/sessions"), timeout=5) as answer:
+            return any(s["name"] == notebook and s["kernel"]["connections"] and s["kernel"]["execution_state"] == "idle"
+                       for s in json.load(answer))
+
     def close(self) -> None:
         """End the server and its kernels."""
         self.process.terminate()

@@ -41,7 +41,13 @@ class Reader:
         self.page.on("pageerror", lambda e: self.troubles.append(str(e)))
         self.page.goto(server.url(address))
         self.page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+        # "Run All" before the kernel answers makes Jupyter ask which kernel to take, or do nothing.
+        end = time.monotonic() + 60
+        while not server.connected(address.rsplit("/", 1)[1]):
+            assert time.monotonic() < end, "no kernel came"
+            self.page.wait_for_timeout(200)
         self.wait_idle(60)
+        self.page.wait_for_timeout(500)
 
     def wait_idle(self, seconds: float) -> None:
         self.page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", state="attached",

@@ -129,6 +129,14 @@ def test_a_saved_notebook_keeps_a_picture_and_its_text(widget):
     assert widget.explorer.alt in data["text/plain"]
 
 
+def test_a_failing_experiment_still_gives_a_widget():
+    from tests.explore.test_kernel import Counter
+    made = ExplorerWidget(explorer(Counter, fail_at=1))
+    data, _ = made._repr_mimebundle_()
+    made.close()
+    assert "application/vnd.jupyter.widget-view+json" in data and "image/png" not in data
+
+
 def test_error_is_kept_with_its_traceback(widget):
     widget._engine.start({"width": 10**6}, 0)
     wait(lambda: widget.error)

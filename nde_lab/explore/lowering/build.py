@@ -51,6 +51,11 @@ def dtype_of(dtype: torch.dtype) -> str:
     return DTYPES[dtype]
 
 
+def refuse_empty(t) -> None:
+    if isinstance(t, torch.Tensor) and t.numel() == 0:
+        raise ValueError(f"the page engine has no empty tensors; a traced function made one of shape {tuple(t.shape)}")
+
+
 class Builder:
     """Holds what is being built; operators call its methods."""
 
@@ -76,9 +81,7 @@ class Builder:
         """A known tensor: a number if all its entries agree, else a constant buffer."""
         t = t.detach().cpu()
         dtype = FLOAT if t.dtype == torch.float64 else dtype_of(t.dtype)
-        if t.numel() == 0:
-            raise ValueError("the page engine has no empty tensors; a traced function made one of shape "
-                             f"{tuple(t.shape)}")
+        refuse_empty(t)
         flat = t.reshape(-1)
         if bool((flat == flat[0]).all()):
             return self.const(flat[0].item(), dtype, t.shape)
@@ -190,6 +193,7 @@ class Builder:
                 args = [operand(a) for a in node.args]
                 kwargs = {k: operand(v) for k, v in node.kwargs.items()}
                 self.node, self.meta = node, node.meta.get("val")
+                refuse_empty(self.meta)
                 env[node] = self._settle(node, self._lower(node, args, kwargs))
             elif node.op == "output":
                 return [operand(a) for a in node.args[0]]
