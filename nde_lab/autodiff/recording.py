@@ -25,7 +25,7 @@ from nde_lab.autodiff.operators import Body
 # Operators that the reverse pass computes again rather than reads from memory.
 CHEAP = {"add", "sub", "mul", "div", "neg", "where", "gt", "lt", "ge", "le", "eq", "ne", "t", "transpose", "permute",
          "view", "reshape", "_unsafe_view", "expand", "unsqueeze", "squeeze", "select", "slice", "detach", "alias",
-         "relu", "sin", "cos", "zeros_like", "ones_like", "full_like", "full", "scalar_tensor", "getitem", "clone"}
+         "relu", "sin", "cos", "zeros_like", "ones_like", "full_like", "full", "scalar_tensor", "clone"}
 
 
 class _Captures(TorchFunctionMode):
