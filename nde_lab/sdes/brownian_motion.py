@@ -32,8 +32,8 @@ class RandomWalk:
     """A walk with n jumps by time 1, each of standard deviation 1/sqrt(n): its limit is Brownian motion W.
 
     jumps "coin": +-1/sqrt(n); "normal": N(0, 1/n), the increments of W itself. Over [0, t] a walk makes n t
-    jumps, so its variance is t. The sum of |jump| grows like sqrt(n), so the limit has infinite length; the sum
-    of jump^2 stays near t (for coins it is t exactly), and its limit t is the quadratic variation of W.
+    jumps, so its variance is t. The sum of |jump| grows like sqrt(n), so the limit has infinite length; the
+    sum of jump^2 stays near t (for coins it is t exactly), and its limit t is the quadratic variation of W.
     """
     n: int = knob(16, choices=CELLS, label="jumps n", help="jumps between time 0 and time 1")
     jumps: str = knob("coin", choices=("coin", "normal"), label="jumps")
@@ -80,15 +80,16 @@ class RandomWalk:
                   [Paths("t", "walk", role="sde", label="walks"),
                    Line("grid", "up", role="truth", label="±2√t"), Line("grid", "down", role="truth")],
                   alt="Thirty random walks leave zero and fan out; nearly all stay between two dotted "
-                      "parabolas, plus and minus two times the square root of time, however many jumps they make."),
+                      "parabolas, plus and minus two times the square root of time, however many jumps they "
+                      "make."),
             Panel("How far did they walk?", TIME,
                   Axis("sum over jumps up to t", scale="log", low=0.05, high=20),
                   [Line("t", "length", role="ode", label="sum of |jump|, mean"),
                    Paths("t", "squares", role="sde", label="sum of jump²"),
                    Line("grid", "grid", role="truth", label="t")],
-                  alt="Two sums over the jumps on a log axis. The sum of absolute jumps rises with the number "
-                      "of jumps, to 4 at 16 coin flips and to 16 at 256. The sums of squared jumps stay on the "
-                      "dotted curve t.")])
+                  alt="Two sums over the jumps on a log axis. The sum of absolute jumps rises with the "
+                      "number of jumps, to 4 at 16 coin flips and to 16 at 256. The sums of squared jumps stay "
+                      "on the dotted curve t.")])
 
 
 @experiment(paper=PAPER)
@@ -97,8 +98,8 @@ class ItoIntegral:
     """The sum of W(t_i + alpha d) (W(t_i + d) - W(t_i)) over n intervals of length d = 1/n: which alpha?
 
     Its mean at time t is alpha t, and for n to infinity it tends to (W_t^2 - (1 - 2 alpha) t) / 2: the limit
-    depends on where in its interval the integrand is read. alpha = 0 is Ito's integral (mean 0: the future is not
-    known), alpha = 1/2 Stratonovich's (the ordinary chain rule). One seed gives one path for every n and alpha.
+    depends on where in its interval the integrand is read. alpha = 0 is Ito's integral (mean 0: the future is
+    not known), alpha = 1/2 Stratonovich's (the usual chain rule). One seed, one path, whatever n and alpha.
     """
     n: int = knob(16, choices=CELLS, label="intervals n")
     live = {"alpha": Knob(0.0, low=0.0, high=1.0, label="read at α", help="0: left end (Ito), 1: right end")}
@@ -157,13 +158,13 @@ class ItoIntegral:
             Panel(f"One path, {self.n} intervals", TIME, Axis("W(t)"),
                   [Line("t", "path", role="sde", label="path W"),
                    Line("t", "stairs", role="accent", label="value read in each interval")],
-                  alt="A jagged path and a staircase. In each interval the stair has the height of the path at "
-                      "the reading point: the left end for alpha 0, the middle for 1/2, the right end for 1."),
+                  alt="A jagged path and a staircase. In each interval the stair has the height of the path "
+                      "at the reading point: left end for alpha 0, middle for 1/2, right end for 1."),
             Panel("The sum, and where it goes", TIME, Axis("sum of W dW up to t"),
                   [Line("t", "one", role="sde", label="this path's sum"),
                    Line("t", "limit", role="truth", label="(W² - (1-2α)t)/2"),
                    Line("t", "mean", role="neutral", label="mean of 1000 paths"),
                    Line("t", "mean_limit", role="ode", label="αt")],
                   alt="The sum for the path on the left, close to its dotted limit when there are many "
-                      "intervals, and the mean over 1000 paths, close to the dashed line alpha times t: zero for "
-                      "Ito, rising for any other reading point.")])
+                      "intervals, and the mean over 1000 paths, close to the dashed line alpha times t: zero "
+                      "for Ito, rising for any other reading point.")])

@@ -201,7 +201,7 @@ class EulerCubic:
             "ok": torch.isfinite(new)}
 
     def observe(self, data, state, noise, live):
-        at = state["x"][:1].abs()
+        at = state["x"][:1].abs().clamp(max=10.0)      # beyond the picture's edge it waits at the edge
         return {"grid": data["grid"], "factor": (1 - live["h"] * data["grid"] ** 2).abs(),
                 "at": at, "at_factor": (1 - live["h"] * at**2).abs()}
 
