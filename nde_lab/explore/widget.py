@@ -68,7 +68,7 @@ class StaticExplorer(Still):
 
     def _repr_html_(self) -> str:
         from nde_lab.explore.page import static_html
-        return static_html(self.explorer)
+        return static_html(self.explorer, still=self._png)
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         data, metadata = super()._repr_mimebundle_()

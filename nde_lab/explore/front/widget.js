@@ -20,7 +20,7 @@
 //                                  the widget turns to the next one of its list.
 //     onadopt,                     set by the widget: function ({knobs, seed}); someone else moved the knobs
 //   }
-//   frame = {
+//   frame = {                      (view: optional, where the fixed knobs of the run change the view of the spec)
 //     gen, step, steps, seed, knobs, n,
 //     status: {kind, sentence},    kind: "running" | "finished" | "stopped" | "diverged"
 //     history: {name: Float32Array},                          all points so far, "step" among the names
@@ -190,7 +190,7 @@ export function mount(el, spec, engines, { link = false, start = null } = {}) {
     const width = ui.stage.clientWidth;
     if (!width) return;
     dirty = false;
-    const { height } = layout(spec.view, width), dpr = Math.min(3, devicePixelRatio || 1), canvas = ui.canvas;
+    const { height } = layout(latest.view ?? spec.view, width), dpr = Math.min(3, devicePixelRatio || 1), canvas = ui.canvas;
     const w = Math.round(width * dpr), h = Math.round(height * dpr);
     if (canvas.width !== w || canvas.height !== h) {
       canvas.width = w; canvas.height = h;
@@ -198,7 +198,7 @@ export function mount(el, spec, engines, { link = false, start = null } = {}) {
     }
     const ctx = canvas.getContext("2d");
     ctx.setTransform(dpr, 0, 0, dpr, 0, 0);
-    drawView(ctx, spec.view, latest, { width, palette: paletteOf(ui.root), steps: latest.steps, ghost, memory });
+    drawView(ctx, latest.view ?? spec.view, latest, { width, palette: paletteOf(ui.root), steps: latest.steps, ghost, memory });
     paintedAt = performance.now();
     ui.drawn();
     Object.assign(ui.root.dataset, { painted: ++framesPainted, step: latest.step, shown: latest.gen ?? "python" });

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nde_lab.explore.page import executions, joined
+from nde_lab.explore.page import embed, executions, joined
 
 SHARED = executions.BUILD / "shared"
 WIDGET_MARK, PLOTLY_MARK = "ndl-embed", "Plotly.newPlot"
@@ -28,6 +28,7 @@ def add_scripts(app, page, template, context, doctree) -> None:
     """A page without widgets loads nothing for them."""
     body = context.get("body") or ""
     if WIDGET_MARK in body:
+        context["body"] = embed.fill(body)
         app.add_js_file("nde_lab/widgets.js", priority=600, loading_method="defer")
         app.add_css_file("nde_lab/widgets.css")
     if PLOTLY_MARK in body:
