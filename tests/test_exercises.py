@@ -34,7 +34,8 @@ def test_a_pass_says_what_was_checked_and_starts_the_hints_anew(doubling):
 def test_an_empty_blank_gets_the_first_hint_and_costs_no_attempt(doubling, blank):
     for _ in range(3):
         result = doubling(blank)
-        assert not result and repr(result) == "Not started: the blank is still empty.\nHint: What happens to 3?"
+        assert not result
+        assert repr(result) == "Not started: the blank is still empty.\nHint: What happens to 3?"
     assert doubling(lambda x: x).attempt == 1
 
 

@@ -88,8 +88,8 @@ class RandomWalk:
                    Paths("t", "squares", role="sde", label="sum of jump²"),
                    Line("grid", "grid", role="truth", label="t")],
                   alt="Two sums over the jumps on a log axis. The sum of absolute jumps rises with the "
-                      "number of jumps, to 4 at 16 coin flips and to 16 at 256. The sums of squared jumps stay "
-                      "on the dotted curve t.")])
+                      "number of jumps, to 4 at 16 coin flips and to 16 at 256. The sums of squared jumps "
+                      "stay on the dotted curve t.")])
 
 
 @experiment(paper=PAPER)

@@ -1,7 +1,7 @@
 """What holds for every chapter: its exercises answer, its explorations ask, its cells are short.
 
-An exercise is three code cells with one name in their metadata (see ``nde_lab.exercises``). Here each blank and each
-solution is taken from the notebook's source and run after the cells tagged ``setup``, as a reader would.
+An exercise is three code cells with one name in their metadata (see ``nde_lab.exercises``). Here each blank and
+each solution is taken from the notebook's source and run after the cells tagged ``setup``, as a reader would.
 """
 import ast
 import functools

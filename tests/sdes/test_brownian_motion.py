@@ -1,4 +1,4 @@
-"""Laws of the primer: variance, quadratic variation, and the family of integrals between Ito and Stratonovich."""
+"""Laws of the primer: variance, quadratic variation, and the integrals between Ito and Stratonovich."""
 import numpy as np
 import pytest
 import torch

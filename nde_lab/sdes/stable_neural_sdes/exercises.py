@@ -20,7 +20,7 @@ def _normal(*shape: int, seed: int = 0) -> torch.Tensor:
                  "On every path |x|² is multiplied by e^((σ² - 2a) t).",
                  "The exponent must be the logarithm of 2: solve σ² - 2a = ln 2."))
 def doubling_sigma(answer):
-    """answer(a) -> the rotation noise σ that doubles the mean of |x|² in one unit of time, against the pull a."""
+    """answer(a) -> the rotation noise σ that doubles mean |x|² in one unit of time, against the pull a."""
     for a in (0.5, 1.0, 2.0):
         sigma, dt = float(answer(a)), 0.002
         x = _normal(200, 2)
