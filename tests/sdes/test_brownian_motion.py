@@ -19,7 +19,7 @@ def test_the_squares_of_a_coin_walk_add_up_to_t_and_its_length_to_root_n_t(n):
 
 def test_normal_walks_of_every_n_are_views_of_the_same_path():
     fine = last(run(RandomWalk, {"n": 256, "jumps": "normal"}, seed=3)).arrays["walk"]
-    for n in (4, 32):
+    for n in (4, 64):
         coarse = last(run(RandomWalk, {"n": n, "jumps": "normal"}, seed=3)).arrays["walk"]
         at = slice(None, None, FINE // n)
         assert np.allclose(coarse[:, at], fine[:, at], atol=1e-5)
@@ -90,10 +90,10 @@ def test_left_and_right_ends_differ_by_the_quadratic_variation():
 
 @pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
 def test_stairs_show_the_value_that_is_read(alpha):
-    frame = last(run(ItoIntegral, {"alpha": alpha, "n": 8}))
+    frame = last(run(ItoIntegral, {"alpha": alpha, "n": 16}))
     path, stairs = frame.arrays["path"], frame.arrays["stairs"]
-    size = FINE // 8
-    for cell in range(8):
+    size = FINE // 16
+    for cell in range(16):
         inside = stairs[cell * size + 1:(cell + 1) * size]
         assert np.allclose(inside, path[cell * size + round(alpha * size)], atol=1e-5)
 
