@@ -56,7 +56,7 @@ class Reader:
     def run_all(self, seconds: float = 90) -> None:
         """Run all cells; returns once the first one has been taken up. A kernel that is not yet connected makes Jupyter
         ask for one, or do nothing: hence the patience."""
-        prompt, end = self.page.locator(".jp-CodeCell .jp-InputPrompt").first, time.monotonic() + seconds
+        prompts, end = self.page.locator(".jp-CodeCell .jp-InputPrompt"), time.monotonic() + seconds
         while True:
             self.page.get_by_role("menuitem", name="Run", exact=True).click()
             self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
@@ -64,7 +64,7 @@ class Reader:
                 self.page.wait_for_timeout(200)
                 if (accept := self.page.locator(".jp-Dialog .jp-mod-accept")).count():
                     accept.click()
-                if prompt.inner_text().strip() not in ("[ ]:", ""):
+                if {text.strip() for text in prompts.all_text_contents()} - {"[ ]:", ""}:
                     # Notebook 7.6 logs troubles of its own while it loads; ours can only begin now.
                     self.troubles.clear()
                     return

@@ -23,7 +23,7 @@ export function shell(spec, seed, on) {
       button(word, { onclick: () => { menu.open = false; on.save(kind); }, kind: "quiet" }))));
   menu.addEventListener("keydown", (e) => { if (e.key === "Escape") { menu.open = false; menu.firstChild.focus(); } });
   const head = element("div.ndl-head", {}, spec.title ? element("div.ndl-title", { id: freshId() }, plainText(spec.title)) : element("span"), badge);
-  const grid = spec.controls.length ? element("div.ndl-controls", {}, ...spec.controls.map((n) => controls[n].node)) : null;
+  const grid = spec.controls.length ? element("div.ndl-controls", { style: `--ndl-columns: ${{ 1: 2, 2: 2, 4: 2 }[spec.controls.length] ?? 3}` }, ...spec.controls.map((n) => controls[n].node)) : null;
   const root = element("div.ndl-root", { role: "group", "aria-label": plainText(spec.title || spec.name), "data-name": spec.name },
     head,
     spec.predict ? element("p.ndl-predict", {}, element("b", {}, "Predict first. "), ...prose(spec.predict)) : null,

@@ -41,8 +41,9 @@ export function layout(view, width) {
   return { boxes, height: rows * h + (rows - 1) * GAP / 2 };
 }
 
-/** A name is written beside its mark where that can work: curves over a common axis, and horizontal rules. */
-const direct = (mark) => mark.label && (mark.kind === "line" || (mark.kind === "rule" && mark.axis === "y"));
+/** A short name is written beside its mark where that can work: at the end of a curve or of a horizontal rule. */
+const direct = (ctx, mark, room) => (mark.kind === "line" || (mark.kind === "rule" && mark.axis === "y"))
+  && ctx.measureText(plainText(mark.label)).width <= room;
 
 /**
  * Draw everything. `options`: {width, palette, steps, ghost: frame or null, memory: an object that this function keeps
@@ -68,7 +69,8 @@ function head(ctx, view, panel, box, palette) {
   const title = wrap(ctx, plainText(panel.title), box.w);
   ctx.font = fontOf(palette, FONT);
   const named = panel.marks.filter((m) => m.label && m.kind !== "heatmap");
-  const beside = box.w >= 340 && named.filter(direct).length <= 5 ? named.filter(direct) : [];
+  const short = box.w >= 340 && !panel.equal ? named.filter((m) => direct(ctx, m, 0.27 * box.w)) : [];
+  const beside = short.length <= 5 ? short : [];
   const listed = named.filter((m) => !beside.includes(m)), top = 17 * title.length;
   return { title, beside, listed, height: legend(ctx, view, listed, { ...box, y: 0 }, top, palette, false) };
 }
@@ -115,7 +117,7 @@ function drawPanel(ctx, view, panel, box, frame, options, index, plan, top) {
   const heat = panel.marks.find((m) => m.kind === "heatmap");
   const bounds = heat ? heatRange(heat, lookup(frame, heat.z).data).map(numberText) : [];
   const right = heat ? 26 + Math.max(14, ...bounds.map((t) => ctx.measureText(t).width)) : beside.length
-    ? Math.min(0.34 * box.w, Math.max(...beside.map((m) => ctx.measureText(plainText(m.label)).width)) + 12) : 10;
+    ? Math.max(...beside.map((m) => ctx.measureText(plainText(m.label)).width)) + 12 : 10;
   const yTicks = panel.y.scale === "log" ? logTicks(...range.y, box.h / 45) : niceTicks(...range.y, box.h / 50);
   const left = Math.max(24, ...yTicks.map((v) => ctx.measureText(tickText(v)).width)) + 9 + (panel.y.label ? 18 : 0);
   const bars = panel.marks.find((m) => m.kind === "bars" && m.names?.length);
@@ -125,7 +127,7 @@ function drawPanel(ctx, view, panel, box, frame, options, index, plan, top) {
   let plot = { x: box.x + left, y: top + 8, w: box.w - left - right, h: box.y + box.h - top - 8 - foot };
   if (panel.equal) plot = square(plot, range);
   const xTicks = bars ? [...lookup(frame, bars.x).data] : panel.x.scale === "log"
-    ? logTicks(...range.x, plot.w / 60) : niceTicks(...range.x, Math.max(3, plot.w / 75));
+    ? logTicks(...range.x, plot.w / 60) : niceTicks(...range.x, Math.max(4, plot.w / 75));
   const s = { x: scaler(range.x, panel.x.scale, plot.x, plot.x + plot.w),
     y: scaler(range.y, panel.y.scale, plot.y + plot.h, plot.y), box: plot };
 
