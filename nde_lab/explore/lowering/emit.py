@@ -5,14 +5,14 @@ from nde_lab.explore.lowering import functions, matmul
 from nde_lab.explore.lowering.ir import Multiply, Repeat, View
 from nde_lab.explore.lowering.kernels import Kernel
 from nde_lab.explore.lowering.nest import nest
-from nde_lab.explore.lowering.plan import Memory
+from nde_lab.explore.lowering.plan import RESERVED, Memory
 from nde_lab.explore.lowering.wasm import I32, Code, Module
 
 PAGE = 65536
 
 
-def webassembly(programs: dict[str, list[list]], memory: Memory) -> bytes:
-    """One module that exports a function without arguments per program."""
+def webassembly(programs: dict[str, list[list]], memory: Memory) -> tuple[bytes, bytes]:
+    """One module that exports a function without arguments per program, and the first bytes of its memory."""
     module = Module()
     rare = functions.imported(module)
     library = functions.Library(module, rare)
@@ -21,7 +21,9 @@ def webassembly(programs: dict[str, list[list]], memory: Memory) -> bytes:
         code = Code()
         writer.block(code, block, {})
         module.add(code, export=name)
-    return module.encoded(pages(memory))
+    if len(library.constants()) > 4 * RESERVED:
+        raise ValueError("the table of constants has outgrown its place; raise RESERVED")
+    return module.encoded(pages(memory)), library.constants()
 
 
 def pages(memory: Memory) -> int:

@@ -7,6 +7,7 @@ is rare in training steps (pow, atan2, ...) calls the engine's own Math function
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Callable
 
 from nde_lab.explore.lowering.wasm import F64, V128, Code, Module
@@ -32,9 +33,19 @@ class V:
         if isinstance(x, V):
             return x
 
-        def emit():
-            (self.code.i32 if self.int else self.code.f32)(x)
-            self.code.op("i32x4.splat" if self.int else "f32x4.splat")
+        # Four copies from a table in memory: one load, where a splat of an immediate takes three instructions.
+        table = self.code.table
+        if table is None:
+            def emit():
+                (self.code.i32 if self.int else self.code.f32)(x)
+                self.code.op("i32x4.splat" if self.int else "f32x4.splat")
+        else:
+            bits = struct.pack("<i" if self.int else "<f", x)
+            place = table.setdefault(bits, len(table))
+
+            def emit():
+                self.code.i32(0)
+                self.code.memory("v128.load", 16 * place)
         return V(self.code, emit, integer=self.int)
 
     def _op(self, name: str, *others, integer: bool | None = None) -> V:
@@ -117,16 +128,20 @@ def horner(x: V, *coefficients: float) -> V:
     return total
 
 
-def exp(x: V) -> V:
-    """2^n e^r with |r| <= ln(2)/2; 2^n in two factors, so that results near overflow and below 1e-38 are right."""
-    x = x._op("min", 89.0)._op("max", -104.0)
+def _power(x: V) -> tuple[V, V]:
+    """x = n ln 2 + r with |r| <= ln(2)/2: (e^r - 1, n as integers). Within the range of float32 exponents."""
     n = (x * (1 / math.log(2))).one("round")
-    r = x - n * 0.693145751953125 - n * 1.42860682030942e-06          # ln 2 = high part (12 bits spare) + rest
-    p = 1.0 + (r + r * r * horner(r, 0.5000000014, 0.166665734, 0.0416664569, 0.0083637696, 0.0013934534))   # |r| <= 0.35
-    k = n.one("f32x4.to_i32", integer=True)
-    half = k.shift("shr", 1)
-    scale = lambda i: (i + 127).shift("shl", 23).as_float()                # noqa: E731
-    return p * scale(half) * scale(k - half)
+    r = x - n * 0.693145751953125 - n * 1.42860682030942e-06           # ln 2 = high part (12 bits spare) + rest
+    p = r + r * r * horner(r, 0.5000000014, 0.166665734, 0.0416664569, 0.0083637696, 0.0013934534)   # |r| <= 0.35
+    return p, n.one("f32x4.to_i32", integer=True)
+
+
+def exp(x: V) -> V:
+    """e^r 2^n, the factor added to the exponent's bits; below 1.2e-38 the result is 0."""
+    p, n = _power(x._op("min", 88.72284)._op("max", -87.33))
+    out = ((p + 1.0).as_int() + n.shift("shl", 23)).as_float()
+    out = x._other(0.0).where(x < -87.33, out)
+    return x._other(math.inf).where(x > 88.72284, out)
 
 
 def log(x: V) -> V:
@@ -147,17 +162,18 @@ def log(x: V) -> V:
 
 
 def tanh(x: V) -> V:
-    """x + x^3 p(x^2) for |x| < 0.625, else sign(x) (1 - 2 / (e^{2|x|} + 1))."""
-    a = x.one("abs")
-    z = x * x
-    small = x + x * z * horner(z, -0.333333291, 0.1333278226, -0.0538524975, 0.0210036412, -0.006104948)
-    sign = x.bit_and(-0.0)
-    large = (1.0 - 2.0 / (exp(a + a) + 1.0)).bit_xor(sign)
-    return small.where(a < 0.625, large)
+    """E / (E + 2) with E = e^{2|x|} - 1 = 2^n (e^r - 1) + (2^n - 1), which keeps its digits near 0."""
+    a = x.one("abs")._op("min", 9.5)
+    p, n = _power(a + a)
+    scale = (n + 127).shift("shl", 23).as_float()
+    e = scale * p + (scale - 1.0)
+    return (e / (e + 2.0)).bit_xor(x.bit_and(-0.0))
 
 
 def sigmoid(x: V) -> V:
-    return 1.0 / (exp(x.one("neg")) + 1.0)
+    p, n = _power(x.one("neg")._op("min", 87.0)._op("max", -87.0))
+    out = 1.0 / (((p + 1.0).as_int() + n.shift("shl", 23)).as_float() + 1.0)
+    return x._other(0.0).where(x < -87.0, out)
 
 
 def log1p(x: V) -> V:
@@ -168,11 +184,9 @@ def log1p(x: V) -> V:
 
 
 def expm1(x: V) -> V:
-    """(u - 1) x / log(u) with u = e^x rounded; -1 and infinity where those are the limits."""
-    u = exp(x)
-    out = (u - 1.0) * (x / log(u))
-    out = x.where(u.equals(1.0), u.where(u.equals(math.inf), out))
-    return u._other(-1.0).where(u < 1e-8, out)
+    """The polynomial alone where e^x is near 1, e^x - 1 elsewhere."""
+    p, n = _power(x._op("min", 88.0)._op("max", -88.0))
+    return p.where(n.equals(0), exp(x) - 1.0)
 
 
 def _quarter(x: V) -> tuple[V, V, V]:
@@ -210,6 +224,11 @@ class Library:
 
     def __init__(self, module: Module, rare: dict[str, int]):
         self.module, self.rare, self.made = module, rare, {}
+        self.table: dict[bytes, int] = {}               # constant -> its place at the start of the memory
+
+    def constants(self) -> bytes:
+        """The first bytes of the memory."""
+        return b"".join(4 * bits for bits in self.table)
 
     def index(self, name: str) -> int:
         if name not in self.made:
@@ -218,6 +237,7 @@ class Library:
 
     def _native(self, name: str) -> Code:
         code = Code((V128,), (V128,))
+        code.table = self.table
         code.get(NATIVE[name](V(code, local=0)).i)
         return code
 

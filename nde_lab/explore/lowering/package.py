@@ -40,13 +40,13 @@ def package(graphs: dict, *, plain: bool = True) -> Lowered:
                 constants[key] = buffer
                 memory.keep(buffer)
     memory.plan(list(blocks.values()))
-    wasm = webassembly(blocks, memory)
+    wasm, first = webassembly(blocks, memory)
     text = plain_source(blocks, memory) if plain else "null"
     spec = {
         "pages": pages(memory),
         "programs": {name: {kind: [[n, memory.at[b], b.size, DTYPE_NAMES[d]] for n, _, d, b in getattr(p, kind)]
                             for kind in ("inputs", "outputs")} for name, p in programs.items()},
-        "constants": [[memory.at[b], base64.b64encode(b.values.tobytes()).decode()] for b in constants.values()],
+        "constants": [*([[0, base64.b64encode(first).decode()]] if first else []), *([memory.at[b], base64.b64encode(b.values.tobytes()).decode()] for b in constants.values())],
         "wasm": base64.b64encode(wasm).decode(),
     }
     runtime = _strip((resources.files(__package__) / "runtime.js").read_text())

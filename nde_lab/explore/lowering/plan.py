@@ -4,6 +4,7 @@ from __future__ import annotations
 from nde_lab.explore.lowering.ir import Buffer, Program, Repeat, Store, reads
 
 ALIGN = 4                    # elements: 16 bytes
+RESERVED = 512               # elements at the start of the memory, for vector constants of the math functions
 PAD = 3                      # elements that a vector may touch behind the last one
 
 
@@ -109,7 +110,7 @@ def _touched(s) -> set[Buffer]:
 class Memory:
     """Gives every buffer its element offset. Interface and constants first, temporaries share what is left."""
 
-    def __init__(self, start: int = 64):
+    def __init__(self, start: int = RESERVED):
         self.at: dict[Buffer, int] = {}
         self.top = start
 

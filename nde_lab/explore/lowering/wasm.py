@@ -61,7 +61,7 @@ class Code:
     def __init__(self, params: tuple = (), results: tuple = ()):
         self.params, self.results = tuple(params), tuple(results)
         self.locals: list[int] = []
-        self.free: dict[int, list[int]] = {}
+        self.table: dict[bytes, int] | None = None      # vector constants kept in memory (see functions.py)
         self.bytes = bytearray()
 
     def local(self, kind: int) -> int:
