@@ -17,6 +17,7 @@ from nde_lab.experiment import DTYPES
 from nde_lab.explore.lowering import lower
 from nde_lab.explore.page import stored
 from nde_lab.explore.page.pack import packed
+from nde_lab.explore.page.sources import code_hash
 from nde_lab.explore.spec import Explorer
 from nde_lab.random import STREAMS, sample
 
@@ -100,10 +101,9 @@ def _data(name: str, tensor: torch.Tensor) -> dict[str, Any]:
 def _lowering_code() -> str:
     """Hash of the lowering's own files."""
     digest = hashlib.sha256()
-    for folder in (Path(__file__).parents[1] / "lowering",):
-        for path in sorted(folder.rglob("*")):
-            if path.suffix in (".py", ".js"):
-                digest.update(path.read_bytes())
+    for path in sorted((Path(__file__).parents[1] / "lowering").rglob("*")):
+        if path.suffix in (".py", ".js"):
+            digest.update(path.read_bytes())
     digest.update(Path(__file__).read_bytes())
     return digest.hexdigest()
 
@@ -111,9 +111,11 @@ def _lowering_code() -> str:
 def _cached(instance, made: Explorer, folder: Path) -> dict:
     """The export, kept between builds under a hash of all that it depends on."""
     fixed = {n: getattr(instance, n) for n in type(instance).fixed}
-    name = f"{made.name}-{_digest([stored.code_hash(), _lowering_code(), type(instance).__module__, fixed])[:20]}.json"
+    if type(instance).__module__ == "__main__":
+        return export(instance)
+    name = f"{made.name}-{_digest([code_hash(type(instance).__module__), _lowering_code(), type(instance).__qualname__, fixed])[:20]}.json"
     path = folder / name
-    if type(instance).__module__ != "__main__" and path.exists():
+    if path.exists():
         return json.loads(path.read_text(encoding="utf-8"))
     text = json.dumps(export(instance))
     folder.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,6 @@ import multiprocessing
 import os
 from collections.abc import Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ import numpy as np
 from nde_lab.experiment import knobs_of
 from nde_lab.explore.page import executions
 from nde_lab.explore.page.pack import packed, words
+from nde_lab.explore.page.sources import code_hash
 from nde_lab.explore.spec import Explorer
 
 BUDGET = 600_000      # bytes in the page, per widget
@@ -139,20 +139,15 @@ def film_steps(steps: int, every: int, film: int) -> list[int]:
     return [0, *(points[i] for i in at)]
 
 
-@cache
-def code_hash() -> str:
-    digest = hashlib.sha256()
-    for path in sorted(executions.PACKAGE.rglob("*.py")):
-        if path.relative_to(executions.PACKAGE).parts[0] not in {"explore", "cli.py", "doctor.py", "claims.py"}:
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
 def key(made: Explorer, knobs: dict, film: int) -> str:
-    """Hash of all that a stored run depends on: the numerical part of the package, settings, seed, length."""
+    """Hash of all that a stored run depends on: the code behind the experiment, settings, seed, length."""
     cls = type(made.experiment)
-    text = json.dumps([code_hash(), cls.__module__, cls.__qualname__, knobs, made.seed, made.steps, film], sort_keys=True)
+    text = json.dumps([_code(cls), cls.__module__, cls.__qualname__, knobs, made.seed, made.steps, film], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def _code(cls) -> str:
+    return "" if cls.__module__ == "__main__" else code_hash(cls.__module__)
 
 
 def default_folder() -> Path:
