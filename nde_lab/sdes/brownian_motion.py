@@ -149,9 +149,9 @@ class ItoIntegral:
             "t": t, "gap": (total - limit).square().mean().sqrt(), "ok": torch.isfinite(new)}
 
     def observe(self, data, state, noise, live):
-        seen = torch.minimum(torch.arange(FINE + 1), state["k"].long())
+        # The curves hold their present value from now on, and the times are folded onto now: no future is drawn.
         curves = ("path", "stairs", "one", "limit", "mean", "mean_limit")
-        return {"t": data["grid"][seen]} | {name: state[name][seen] for name in curves}
+        return {"t": torch.minimum(data["grid"], state["k"] / FINE)} | {name: state[name] for name in curves}
 
     def view(self):
         return View([

@@ -51,6 +51,11 @@ def test_nothing_of_the_future_is_drawn():
     assert 0 < now < 1 and frame.arrays["t"].max() == pytest.approx(now)
     held = last(run(RandomWalk)).arrays["walk"][:, frame.step]
     assert np.allclose(frame.arrays["walk"][:, -1], held)
+    made = run(ItoIntegral)
+    frame = [next(made) for _ in range(5)][-1]
+    assert frame.arrays["t"].max() == pytest.approx(frame.step / FINE)
+    for name in ("path", "one", "mean", "limit"):
+        assert np.ptp(frame.arrays[name][frame.step:]) == 0 < np.ptp(frame.arrays[name])
 
 
 def _sums(alpha: float, n: int, seed: int = 0):
