@@ -114,11 +114,12 @@ class Claim:
         again = f"run `nde-lab claims --paper {self.paper} --long`"
         if row is None:
             return f"claim {self.name} has no stored result; {again}"
-        return "" if row["code_hash"] == self.code_hash() else f"the code behind claim {self.name} has changed; {again}"
+        same = row["code_hash"] == self.code_hash()
+        return "" if same else f"the code behind claim {self.name} has changed; {again}"
 
     def _row(self, **more) -> dict:
-        return {"name": self.name, "paper": self.paper, "where": self.where, "says": self.says, "cost": self.cost,
-                "seeds": self.seeds, **more}
+        return {"name": self.name, "paper": self.paper, "where": self.where, "says": self.says,
+                "cost": self.cost, "seeds": self.seeds, **more}
 
 
 def _tree(module: str) -> ast.Module:
@@ -138,7 +139,8 @@ def _canonical(node) -> str:
     if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
         fields["body"] = node.body[1:]
     if isinstance(node, ast.FunctionDef):
-        fields["decorator_list"] = [d for d in node.decorator_list if getattr(getattr(d, "func", d), "id", "") != "claim"]
+        fields["decorator_list"] = [d for d in node.decorator_list
+                                    if getattr(getattr(d, "func", d), "id", "") != "claim"]
     shown = (f"{name}={_canonical(v)}" for name, v in fields.items() if v not in (None, []))
     return f"{type(node).__name__}({','.join(shown)})"
 
@@ -173,7 +175,8 @@ def _plain(value):
 _CLAIMS: dict[tuple[str, str], Claim] = {}
 
 
-def claim(*, paper: str, where: str, says: str, cost: str = "quick", seeds: int = 1, uses: tuple[str, ...] = ()):
+def claim(*, paper: str, where: str, says: str, cost: str = "quick", seeds: int = 1,
+          uses: tuple[str, ...] = ()):
     """Register a function as a claim: ``@claim(paper="...", where="Fig 3a", says="...")``.
 
     cost: "quick" (runs in every test run) or "long" (stored). seeds: how many the verdict rests on. uses:
@@ -211,7 +214,8 @@ def claims(*, paper: str | None = None) -> list[Claim]:
     return [c for (p, _), c in _CLAIMS.items() if paper in (None, p)]
 
 
-def ledger(*, paper: str | None = None, long: bool = False, progress: Callable[[str], None] | None = None) -> list[dict]:
+def ledger(*, paper: str | None = None, long: bool = False,
+           progress: Callable[[str], None] | None = None) -> list[dict]:
     """The rows of the ledger. Quick claims run now; long ones show their stored result, or re-run with
     ``long``."""
     rows = []
@@ -233,7 +237,8 @@ def as_text(rows: list[dict]) -> str:
     for row in rows:
         verdict = row.get("verdict")
         mark = "never run" if verdict is None else "holds" if verdict["holds"] else "DOES NOT HOLD"
-        lines += [f"{row['paper']} | {row['name']} | {row['where']} | {mark}", f"  paper says   {row['says']}"]
+        lines += [f"{row['paper']} | {row['name']} | {row['where']} | {mark}",
+                  f"  paper says   {row['says']}"]
         if verdict:
             lines += [f"  we expect    {verdict['expected']}",
                       *_measured(verdict["measured"], verdict["unit"]),

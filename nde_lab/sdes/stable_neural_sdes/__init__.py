@@ -19,5 +19,5 @@ from nde_lab.sdes.stable_neural_sdes.archive import SeriesClassifier
 from nde_lab.sdes.stable_neural_sdes.sines import SineClassifier
 from nde_lab.sdes.stable_neural_sdes.stability import CoupledPaths, EulerCubic, RotationNoise
 
-__all__ = ["GSDE", "KINDS", "LNSDE", "LSDE", "CoupledPaths", "EulerCubic", "NaiveSDE", "NeuralSDE", "RotationNoise",
-           "SDEClassifier", "SeriesClassifier", "SineClassifier", "classifier"]
+__all__ = ["GSDE", "KINDS", "LNSDE", "LSDE", "CoupledPaths", "EulerCubic", "NaiveSDE", "NeuralSDE",
+           "RotationNoise", "SDEClassifier", "SeriesClassifier", "SineClassifier", "classifier"]

@@ -17,7 +17,8 @@ from nde_lab.sdes.stable_neural_sdes.models import KINDS, classifier
 HIDDEN, BATCH = 16, 50
 RATES = tuple(i / 10 for i in range(9))
 # Data set -> (keep every n-th point, training steps): a live run takes seconds.
-SETS = {"BasicMotions": (2, 60), "JapaneseVowels": (1, 180), "ItalyPowerDemand": (1, 240), "GunPoint": (3, 240)}
+SETS = {"BasicMotions": (2, 60), "JapaneseVowels": (1, 180), "ItalyPowerDemand": (1, 240),
+        "GunPoint": (3, 240)}
 SHARES = (0.7, 0.85)          # train up to 70 %, validation up to 85 %, test the rest
 
 
@@ -52,8 +53,10 @@ class SeriesClassifier:
     dataset: str = knob("BasicMotions", choices=tuple(SETS), label="data set")
     kind: str = knob("GSDE", choices=KINDS, label="class")
     control: bool = knob(True, choices=(True, False), label="control path", help="feed X(t) into the drift")
-    live = {"missing": Knob(0.5, low=0.0, high=0.8, label="missing rate", help="share of test entries removed"),
-            "theta": Knob(-2.0, low=-4.0, high=2.0, label="noise θ", help="the noise is scaled by sigmoid(θ)"),
+    live = {"missing": Knob(0.5, low=0.0, high=0.8, label="missing rate",
+                            help="share of test entries removed"),
+            "theta": Knob(-2.0, low=-4.0, high=2.0, label="noise θ",
+                          help="the noise is scaled by sigmoid(θ)"),
             "lr": Knob(1e-2, low=1e-4, high=1e-1, scale="log", label="learning rate")}
     draws_of_noise, rates = 1, RATES
 
@@ -86,17 +89,18 @@ class SeriesClassifier:
             start={"order": Permutation(n), "u": Uniform((tests, length, channels))} | self.net.draws,
             step={"index": Index((BATCH,), len(arrays["train"])), "xi": Normal((steps, BATCH, HIDDEN)),
                   "test_index": Index((BATCH,), tests), "test_xi": Normal((steps, BATCH, HIDDEN))},
-            observe={"xi": Normal((steps, self.draws_of_noise, tests, HIDDEN)), "shown_xi": Normal((steps, 12, HIDDEN))})
+            observe={"xi": Normal((steps, self.draws_of_noise, tests, HIDDEN)),
+                     "shown_xi": Normal((steps, 12, HIDDEN))})
 
     def init(self, data, start, live):
-        # A random order, then sorted by class without disturbing it: each class in random order, one after another.
+        # A random order, sorted by class without disturbing it: class after class, each in random order.
         order = start["order"]
         grouped = order[torch.argsort(data["labels"][order], stable=True)]
         train, test = grouped[data["train"]], grouped[data["test"]]
         mean, std = series.channel_moments(data["values"][train])
         params = self.net.init(start)
-        return params | optimizers.adam_state(params) | {"train": train, "test": test, "mean": mean, "std": std,
-                                                         "u": start["u"]}
+        return params | optimizers.adam_state(params) | {
+            "train": train, "test": test, "mean": mean, "std": std, "u": start["u"]}
 
     def paths(self, data, state, rows, missing=None):
         """Control paths (L, B, 1 + C) of series ``rows`` (B,), without the entries where ``missing`` (B, L,
@@ -110,24 +114,26 @@ class SeriesClassifier:
         root = torch.sqrt(ts[1:] - ts[:-1])[:, None, None]
         i, j = state["train"][noise["index"]], state["test"][noise["test_index"]]
         complete = self.paths(data, state, i)
-        holes = self.paths(data, state, j, series.missing_mask(state["u"][noise["test_index"]], live["missing"]))
+        holes = self.paths(data, state, j,
+                           series.missing_mask(state["u"][noise["test_index"]], live["missing"]))
 
         def loss(params, xs, xi, rows):
             scores = net.apply(tr.with_theta(params, live["theta"]), ts, xs, root * xi, last[rows])
             return tr.cross_entropy(scores, labels[rows])
 
-        params, adam, train_loss = tr.adam_step(lambda p: loss(p, complete, noise["xi"], i), net.params(state), state,
-                                                lr=live["lr"])
+        params, adam, train_loss = tr.adam_step(lambda p: loss(p, complete, noise["xi"], i),
+                                                net.params(state), state, lr=live["lr"])
         kept = {n: state[n] for n in ("train", "test", "mean", "std", "u")}
-        return params | adam | kept, {"train_loss": train_loss, "test_loss": loss(params, holes, noise["test_xi"], j),
-                                      "ok": tr.finite(params)}
+        return params | adam | kept, {
+            "train_loss": train_loss, "test_loss": loss(params, holes, noise["test_xi"], j),
+            "ok": tr.finite(params)}
 
     def observe(self, data, state, noise, live):
         net, ts, test = self.net, data["ts"], state["test"]
         params = tr.with_theta(net.params(state), live["theta"])
         root = torch.sqrt(ts[1:] - ts[:-1])[:, None, None]
         curve = []
-        for rate in data["rates"]:                           # the same u: a higher rate removes further entries
+        for rate in data["rates"]:                      # the same u: a higher rate removes further entries
             xs = self.paths(data, state, test, series.missing_mask(state["u"], rate))
             hits = [tr.accuracy(net.apply(params, ts, xs, root * noise["xi"][:, k], data["last"][test]),
                                 data["labels"][test]) for k in range(self.draws_of_noise)]
@@ -135,13 +141,13 @@ class SeriesClassifier:
         one, end = test[:1], torch.minimum(torch.arange(len(ts)), data["last"][test[0]])
         missing = series.missing_mask(state["u"][:1], live["missing"])
         xs = self.paths(data, state, one, missing)
-        scores = net.apply(params, ts, xs, root * noise["shown_xi"], None, True)[end]       # held after its own end
+        scores = net.apply(params, ts, xs, root * noise["shown_xi"], None, True)[end]  # held after its end
         belief = (torch.softmax(scores, dim=-1) * tr.one_hot(data["labels"][one], scores)).sum(-1)
         kept = ~missing[..., :1] & ~torch.isnan(data["values"][one][..., :1])
         whole = self.paths(data, state, one)[:, 0, 1]
         dot_t, dot = tr.dots(data["times"], whole[None, :, None], kept)
-        return {"rates": data["rates"], "accuracy": torch.stack(curve), "times": data["times"], "path": xs[:, 0, 1],
-                "dot_t": dot_t, "dot": dot, "ts": ts, "belief": belief.T}
+        return {"rates": data["rates"], "accuracy": torch.stack(curve), "times": data["times"],
+                "path": xs[:, 0, 1], "dot_t": dot_t, "dot": dot, "ts": ts, "belief": belief.T}
 
     def view(self):
         arrays, classes = _load(self.dataset, self.every)

@@ -53,7 +53,8 @@ def rotation_noise() -> Verdict:
 
 
 @claim(paper=PAPER, where="method: Ito sense (the example is ours)",
-       says="the classes are Ito equations; read in the Stratonovich sense the same symbols are another process")
+       says="the classes are Ito equations; read in the Stratonovich sense the same symbols are another "
+            "process")
 def stratonovich_rotation_is_neutral() -> Verdict:
     """The same equation by Heun's scheme: the noise turns and does nothing else."""
     sigmas = [0.0, math.sqrt(2.0), 2.0]
@@ -88,9 +89,11 @@ def lsde_contracts() -> Verdict:
     gap = (first - second).norm(dim=-1)
     bounds = [0.5 * forms.contraction(margin=1.0, t=t) for t in (0.5, 1.0, 2.0)]
     rms, worst = gap.square().mean(1).sqrt().tolist(), gap.max(1).values.tolist()
-    table = {f"T = {t:g}": [round(v, 4) for v in row] for t, *row in zip((0.5, 1.0, 2.0), rms, worst, bounds, strict=True)}
+    table = {f"T = {t:g}": [round(v, 4) for v in row]
+             for t, *row in zip((0.5, 1.0, 2.0), rms, worst, bounds, strict=True)}
     return Verdict(table, "distance at T = 0.5, 1, 2 below 0.5 e^{-(m - L) T} on every path",
-                   all(w < b for w, b in zip(worst, bounds, strict=True)), unit="RMS, largest of 200 pairs, bound")
+                   all(w < b for w, b in zip(worst, bounds, strict=True)),
+                   unit="RMS, largest of 200 pairs, bound")
 
 
 @claim(paper=PAPER, where="Theorem 3.5 (reconstructed)",
@@ -107,11 +110,12 @@ def lsde_bounds_the_path() -> Verdict:
     gamma = _pull(2.0, 1.0, 4)
     dW = Brownian.draw(grid, (100, 4), seed=3, dtype=T64).increments
     z0 = _pairs(100, 4, 0.5)[0]
-    at = lambda x, now: x[torch.round(now / grid.dt).long()] / 2      # noqa: E731   |X - X~| in R^4 is |x - x~|
-    runs = [integrate(SDE(lambda now, z, x=x: gamma(z) + at(x, now), lambda now, z: 0.7 + 0 * z), z0, grid, dW)
-            for x in (path, other)]
+    # The number x(t) in each of four coordinates, halved: |X - X~| in R^4 is |x - x~|.
+    at = lambda x, now: x[torch.round(now / grid.dt).long()] / 2      # noqa: E731
+    runs = [integrate(SDE(lambda now, z, x=x: gamma(z) + at(x, now), lambda now, z: 0.7 + 0 * z), z0, grid,
+                      dW) for x in (path, other)]
     gap = (runs[0] - runs[1]).norm(dim=-1).max(1).values
-    # int_0^T e^{-(m-L)(T-s)} |X_s - X~_s| ds by the same left-point rule as Euler's (1 - h <= e^{-h} each step).
+    # int_0^T e^{-(m-L)(T-s)} |X_s - X~_s| ds by the same left-point rule as Euler's (1 - h <= e^{-h}).
     weight, bound = math.exp(-grid.dt), [0.0]
     for d in (path - other).abs()[:-1].tolist():
         bound.append(weight * bound[-1] + grid.dt * d)
@@ -119,11 +123,13 @@ def lsde_bounds_the_path() -> Verdict:
     return Verdict({"largest distance over T <= 4": float(gap.max()), "largest bound": float(bound.max()),
                     "largest distance / bound": float((gap[bound > 1e-6] / bound[bound > 1e-6]).max())},
                    "|z_T - z~_T| <= int_0^T e^{-(m-L)(T-s)} |X_s - X~_s| ds at every T <= 4, on every path",
-                   bool((gap <= bound + 1e-9).all()), note="L_X = 1; 100 paths, both runs under the same noise")
+                   bool((gap <= bound + 1e-9).all()),
+                   note="L_X = 1; 100 paths, both runs under the same noise")
 
 
 @claim(paper=PAPER, where="Theorem 3.6 (reconstructed)",
-       says="LNSDE: linear noise contracts in mean square only if sigma^2 < 2m; each single path contracts faster")
+       says="LNSDE: linear noise contracts in mean square only if sigma^2 < 2m; each single path contracts "
+            "faster")
 def lnsde_mean_and_median() -> Verdict:
     """dz = -m z dt + sigma z dW in one dimension, m = 1, sigma = 1.8, T = 3: the difference of two copies
     obeys it too.
@@ -135,7 +141,7 @@ def lnsde_mean_and_median() -> Verdict:
     grid = Grid(0.0, T, 2000)
     sde = LNSDE(lambda t, z: -m * z, lambda t: sigma)
     dW = Brownian.draw(grid, (1000, 1), seed=4, dtype=T64).increments
-    dW = torch.cat([dW, -dW], dim=1)          # with every path its mirror image: the sample median is that of W_T, 0
+    dW = torch.cat([dW, -dW], dim=1)      # with every path its mirror image: W_T has median 0
     one = torch.ones(2000, 1, dtype=T64)
     plain = integrate(sde, one, grid, dW, method="milstein", save="last").abs()
     tilted = integrate(sde, one, grid, dW + 2 * sigma * grid.dt, method="milstein", save="last")
@@ -147,17 +153,19 @@ def lnsde_mean_and_median() -> Verdict:
                     "plain mean of D_T^2 over 2000 paths": [float(plain.square().mean()), exact[1]]},
                    "median within 5 % of e^{-(m + sigma^2/2) T}, E D^2 within 5 % of e^{(sigma^2 - 2m) T}",
                    abs(median / exact[0] - 1) < 0.05 and abs(square / exact[1] - 1) < 0.05,
-                   note="2000 Milstein steps, whose own error of the median is about -2 % (Euler's: -5 %)", unit="measured, exact")
+                   note="2000 Milstein steps, whose own error of the median is about -2 % (Euler's: -5 %)",
+                   unit="measured, exact")
 
 
 @claim(paper=PAPER, where="method: GSDE",
-       says="GSDE: zero is absorbing, signs are kept, and for a drift free of z the solution is a geometric Brownian "
-            "motion")
+       says="GSDE: zero is absorbing, signs are kept, and for a drift free of z the solution is a geometric "
+            "Brownian motion")
 def gsde_keeps_zero_and_sign() -> Verdict:
     """The log step against the closed form, and how often plain Euler changes a sign."""
     gamma, sigma, steps, dt = -0.5, 1.5, 20, 0.25
     sde = GSDE(lambda t, z: gamma + 0 * z, lambda t: sigma)
-    drawn = sample({"z0": Normal((4000, 1)), "xi": Normal((steps, 4000, 1))}, seed=5, stream="start", dtype=T64)
+    drawn = sample({"z0": Normal((4000, 1)), "xi": Normal((steps, 4000, 1))}, seed=5, stream="start",
+                   dtype=T64)
     z0, dW = drawn["z0"].clone(), drawn["xi"] * math.sqrt(dt)
     z0[0] = 0.0
     z = z0
@@ -168,8 +176,10 @@ def gsde_keeps_zero_and_sign() -> Verdict:
     euler = integrate(sde, z0, Grid(0.0, steps * dt, steps), dW)
     crossed = float((euler[1:, 1:] * euler[:-1, 1:] < 0).double().mean())
     expected = forms.gsde_euler_crossing(gamma=gamma, sigma=sigma, dt=dt)
-    kept = bool((torch.sign(z) == torch.sign(z0)).all()) and float(z[0]) == 0.0 and bool((euler[:, 0] == 0).all())
-    return Verdict({"log step, largest relative error": wrong, "signs kept by the log step and zero by both": str(kept),
+    kept = (bool((torch.sign(z) == torch.sign(z0)).all()) and float(z[0]) == 0.0
+            and bool((euler[:, 0] == 0).all()))
+    return Verdict({"log step, largest relative error": wrong,
+                    "signs kept by the log step and zero by both": str(kept),
                     "Euler, share of steps that change a sign": crossed, "predicted share": expected},
                    "relative error < 1e-9; signs and zero kept; Euler's share of crossings within 5 % of "
                    "Phi(-(1 + gamma dt) / (sigma sqrt(dt)))",
@@ -177,7 +187,8 @@ def gsde_keeps_zero_and_sign() -> Verdict:
 
 
 @claim(paper=PAPER, where="failure modes of naive neural SDEs (reconstructed example)",
-       says="a drift that grows faster than linearly makes the Euler scheme blow up although every solution decays")
+       says="a drift that grows faster than linearly makes the Euler scheme blow up although every solution "
+            "decays")
 def euler_threshold() -> Verdict:
     """dx = -x^3 dt from 1 % below and 1 % above sqrt(2/h), and from twice that; 200 steps."""
     def sizes(start: float, h: float, tamed: bool = False) -> list[float]:
@@ -196,9 +207,9 @@ def euler_threshold() -> Verdict:
         below, above, far = sizes(0.99 * edge, h), sizes(1.01 * edge, h), sizes(2 * edge, h)
         tamed = sizes(2 * edge, h, tamed=True)
         holds &= below[-1] < 0.99 * edge and above[-1] > 1e12 and far[-1] > 1e12 and tamed[-1] < edge
-        table[f"h = {h:g}"] = [round(edge, 3), round(below[-1], 3), f"{len(above) - 1} steps", f"{len(far) - 1} steps",
-                               round(tamed[-1], 3)]
-    return Verdict(table, "decay from 0.99 sqrt(2/h), beyond 1e12 from 1.01 sqrt(2/h) and from 2 sqrt(2/h), tamed Euler "
-                   "decays from there", bool(holds),
-                   unit="sqrt(2/h), |x| after 200 steps from just below, steps to 1e12 from just above and from twice it, "
-                        "tamed |x| after 200 steps")
+        table[f"h = {h:g}"] = [round(edge, 3), round(below[-1], 3), f"{len(above) - 1} steps",
+                               f"{len(far) - 1} steps", round(tamed[-1], 3)]
+    return Verdict(table, "decay from 0.99 sqrt(2/h), beyond 1e12 from 1.01 sqrt(2/h) and from 2 sqrt(2/h), "
+                   "tamed Euler decays from there", bool(holds),
+                   unit="sqrt(2/h), |x| after 200 steps from just below, steps to 1e12 from just above and "
+                        "from twice it, tamed |x| after 200 steps")

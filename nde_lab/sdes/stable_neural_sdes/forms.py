@@ -1,6 +1,6 @@
 """Closed forms and single steps behind the stability statements; plain functions of tensors or numbers.
 
-Source: Oh, Lim, Kim (ICLR 2024), sections 2-3, and elementary Ito calculus (derivations beside each formula).
+Source: Oh, Lim, Kim (ICLR 2024) and elementary Ito calculus (derivations beside each formula).
 """
 from __future__ import annotations
 

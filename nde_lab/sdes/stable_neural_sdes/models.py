@@ -106,7 +106,8 @@ class NeuralSDE(_Diagonal, nn.Module):
         drift   a = Lin(z) for LSDE, Lin(sin t, cos t, z) otherwise; b = Lin(X(t)); Lin([a, b]); n times
                 (ReLU, Lin); GSDE multiplies by tanh z; tanh
         noise   LSDE, LNSDE, GSDE: Lin-ReLU-Lin-ReLU of (sin t, cos t), times z except in LSDE;
-                naive: the same network fed (sin t, cos t, z). Scaled by sigmoid(theta), one learned number; tanh
+                naive: the same network fed (sin t, cos t, z). Scaled by sigmoid(theta), one learned
+                number; tanh
 
     The control path enters the drift only. Without it (``control=False``) b is zero; every layer is still
     there, so the same seed starts both from the same numbers.
@@ -118,21 +119,23 @@ class NeuralSDE(_Diagonal, nn.Module):
         if kind not in KINDS:
             raise ValueError(f"unknown class {kind!r} of neural SDE; known: {', '.join(KINDS)}")
         if min(channels, hidden, layers) < 1:
-            raise ValueError(f"channels, hidden and layers must be at least 1, got {channels}, {hidden}, {layers}")
+            raise ValueError(f"channels, hidden and layers must be at least 1, got {channels}, {hidden}, "
+                             f"{layers}")
         self.kind, self.control = kind, control
         self.latent = nn.Linear(hidden + (0 if kind == "LSDE" else 2), hidden)
         self.path = nn.Linear(channels, hidden)
         self.mix = nn.Linear(2 * hidden, hidden)
         self.deep = nn.Sequential(*(layer for _ in range(layers) for layer in (Activation("relu"),
                                                                               nn.Linear(hidden, hidden))))
-        self.noise = nn.Sequential(nn.Linear(2 + (hidden if kind == "naive" else 0), hidden), Activation("relu"),
-                                   nn.Linear(hidden, hidden), Activation("relu"))
+        self.noise = nn.Sequential(nn.Linear(2 + (hidden if kind == "naive" else 0), hidden),
+                                   Activation("relu"), nn.Linear(hidden, hidden), Activation("relu"))
         self.theta = nn.Parameter(torch.tensor(float(theta)))
 
     def f(self, t: Tensor, z: Tensor, x: Tensor | None = None) -> Tensor:
         """Drift at time t (0-d), z (..., H), with the control path's value x (..., channels) -> (..., H)."""
         if self.control and x is None:
-            raise ValueError("this drift has a control path: pass its value x, or build it with control=False")
+            raise ValueError("this drift has a control path: pass its value x, or build it with "
+                             "control=False")
         a = self.latent(z if self.kind == "LSDE" else torch.cat([clock(t, z), z], dim=-1))
         b = self.path(x).expand_as(a) if self.control else torch.zeros_like(a)
         drift = self.deep(self.mix(torch.cat([a, b], dim=-1)))
@@ -180,7 +183,8 @@ class SDEClassifier(nn.Module):
         _, zs = loop(euler, z0, (ts[:-1], ts[1:] - ts[:-1], xs[:-1], dW))
         return torch.cat([z0.unsqueeze(0), zs])
 
-    def forward(self, ts: Tensor, xs: Tensor, dW: Tensor, pick: Tensor | None = None, every: bool = False) -> Tensor:
+    def forward(self, ts: Tensor, xs: Tensor, dW: Tensor, pick: Tensor | None = None,
+                every: bool = False) -> Tensor:
         """Scores (..., classes), read out at the last time, or, for series of unequal length, at time index
         ``pick`` (B,). With ``every``: (L, ..., classes), what the readout would say at each time."""
         zs = self.latent(ts, xs, dW)
@@ -189,8 +193,8 @@ class SDEClassifier(nn.Module):
         return self.readout(zs[-1] if pick is None else zs[pick, torch.arange(zs.shape[1], device=zs.device)])
 
 
-def classifier(kind: str, *, channels: int, classes: int, hidden: int = 16, layers: int = 1, control: bool = True,
-               theta: float = 1.0) -> Functional:
+def classifier(kind: str, *, channels: int, classes: int, hidden: int = 16, layers: int = 1,
+               control: bool = True, theta: float = 1.0) -> Functional:
     """The classifier as pure functions: ``.draws``, ``.init(noise)``, ``.apply(params, ts, xs, dW)``. Keys
     "start.weight", "sde.latent.weight", ..., "sde.theta", "readout.1.weight", ...; the same for all four
     classes (only the shapes of the first layers differ).

@@ -32,8 +32,10 @@ class SineClassifier:
     kind: str = knob("GSDE", choices=KINDS, label="class")
     control: bool = knob(True, choices=(True, False), label="control path", help="feed X(t) into the drift")
     epochs: int = knob(15, low=1, high=40, label="epochs", help="one epoch is 6 steps")
-    live = {"missing": Knob(0.5, low=0.0, high=0.8, label="missing rate", help="share of test entries removed"),
-            "theta": Knob(-2.0, low=-4.0, high=2.0, label="noise θ", help="the noise is scaled by sigmoid(θ)"),
+    live = {"missing": Knob(0.5, low=0.0, high=0.8, label="missing rate",
+                            help="share of test entries removed"),
+            "theta": Knob(-2.0, low=-4.0, high=2.0, label="noise θ",
+                          help="the noise is scaled by sigmoid(θ)"),
             "lr": Knob(1e-2, low=1e-4, high=1e-1, scale="log", label="learning rate")}
     tests, draws_of_noise, rates = 100, 1, RATES
 
@@ -84,7 +86,8 @@ class SineClassifier:
         params, adam, train_loss = tr.adam_step(
             lambda p: tr.cross_entropy(scores(p, state["train"][i], noise["xi"]), data["labels"][i]),
             net.params(state), state, lr=live["lr"])
-        seen = series.linear(data["clock"], state["test"][j], ~series.missing_mask(state["u"][j], live["missing"]))
+        seen = series.linear(data["clock"], state["test"][j],
+                             ~series.missing_mask(state["u"][j], live["missing"]))
         test_loss = tr.cross_entropy(scores(params, seen, noise["test_xi"]), data["test_labels"][j])
         return params | adam | {n: state[n] for n in ("train", "test", "u")}, {
             "train_loss": train_loss, "test_loss": test_loss, "ok": tr.finite(params)}
@@ -98,10 +101,12 @@ class SineClassifier:
         paths = series.linear(clock, state["test"].expand(kept.shape), kept).permute(1, 2, 0)
         xs = torch.stack([clock[:, None, None].expand(paths.shape), paths], dim=-1)      # (40, 9, 100, 2)
         scores = net.apply(params, ts, xs[:, :, None], (root[..., None] * noise["xi"])[:, None])
-        value, kept = state["test"][SHOWN][None], ~series.missing_mask(state["u"][SHOWN][None], live["missing"])
+        value, kept = (state["test"][SHOWN][None],
+                       ~series.missing_mask(state["u"][SHOWN][None], live["missing"]))
         path = series.linear(clock, value, kept)
         shown = series.with_time(clock, path).transpose(0, 1)                            # (40, 1, 2)
-        belief = torch.softmax(net.apply(params, ts, shown, root * noise["shown_xi"], None, True), dim=-1)[..., SHOWN]
+        belief = torch.softmax(net.apply(params, ts, shown, root * noise["shown_xi"], None, True),
+                               dim=-1)[..., SHOWN]
         dot_t, dot = tr.dots(data["times"], value, kept)
         return {"rates": data["rates"], "accuracy": tr.accuracy(scores, data["test_labels"]).mean(-1),
                 "times": data["times"], "path": path[0, :, 0], "dot_t": dot_t, "dot": dot,

@@ -1,6 +1,6 @@
 """Three experiments without training: noise that destabilises, noise that couples, a step that is too long.
 
-Source of the statements: Oh, Lim, Kim (ICLR 2024), sections 2 and 3; the closed forms are elementary and
+Source of the statements: Oh, Lim, Kim (ICLR 2024); the closed forms are elementary and
 derived in the docstrings.
 """
 from __future__ import annotations
@@ -34,7 +34,7 @@ class RotationNoise:
     live = {"sigma": Knob(1.3, low=0.0, high=2.5, label="noise σ", unit="1/√time"),
             "a": Knob(1.0, low=0.0, high=2.0, label="pull a", unit="1/time")}
     plan = Plan(100, advice="lower the noise σ")
-    # Over T = 2 Euler's relative error of E|x|^2 is -dt T ((sigma^2 - 2a)^2 / 2 - a^2): -0.2 % at sigma = 2, a = 1.
+    # Over T = 2 Euler's relative error of E|x|^2 is -dt T ((sigma^2 - 2a)^2 / 2 - a^2): -0.2 % at sigma = 2.
     paths, inner, dt = 400, 20, 0.001
 
     def data(self):
@@ -72,14 +72,15 @@ class RotationNoise:
                       Axis("x₂", low=-3, high=3),
                       [Points("x", "y", role="sde", label="paths"),
                        Line("circle_x", "circle_y", role="truth", label="exact root mean square radius")],
-                      alt="A cloud of 400 points around the origin. It shrinks while σ² is below 2a, keeps its size at "
-                          "σ² = 2a and leaves the picture above, inside or beyond a dotted circle of the exact radius.",
+                      alt="A cloud of 400 points around the origin. It shrinks while σ² is below 2a, keeps "
+                          "its size at σ² = 2a and leaves the picture above, inside or beyond a dotted "
+                          "circle of the exact radius.",
                       equal=True)
         size = Panel("Mean squared radius", T_AXIS, Axis("mean |x|²", scale="log"),
                      [Line("history.t", "history.mean_square", role="sde", label="mean of the cloud"),
                       Line("history.t", "history.exact", role="truth", label=f"exact: {law}")],
-                     alt="Mean squared radius of the cloud over time on a log axis: a straight line, on top of the "
-                         "dotted exact one, falling, level or rising with the sign of its exponent.")
+                     alt="Mean squared radius of the cloud over time on a log axis: a straight line, on top "
+                         "of the dotted exact one, falling, level or rising with the sign of its exponent.")
         return View([cloud, size])
 
 
@@ -96,7 +97,8 @@ class CoupledPaths:
     """
     kind: str = knob("LNSDE", choices=("LSDE", "LNSDE"), label="class")
     live = {"depth": Knob(2.0, low=0.5, high=4.0, label="depth T", unit="time"),
-            "margin": Knob(2.0, low=0.0, high=4.0, label="margin m", unit="1/time", help="pull of the drift; L is 1"),
+            "margin": Knob(2.0, low=0.0, high=4.0, label="margin m", unit="1/time",
+                           help="pull of the drift; L is 1"),
             "sigma": Knob(1.3, low=0.0, high=2.5, label="noise σ")}
     plan = Plan(100, advice="raise the margin m, lower the noise σ or the depth T")
     pairs, inner, lipschitz, gap = 256, 5, 1.0, 0.5
@@ -113,12 +115,14 @@ class CoupledPaths:
 
     def draws(self):
         shape = (self.pairs, self.dim)
-        return Draws(start={"z": Normal(shape), "direction": Normal(shape)}, step={"xi": Normal((self.inner, *shape))})
+        return Draws(start={"z": Normal(shape), "direction": Normal(shape)},
+                     step={"xi": Normal((self.inner, *shape))})
 
     def init(self, data, start, live):
         direction = start["direction"] / start["direction"].square().sum(-1, keepdim=True).sqrt()
         zero = torch.zeros(())
-        return {"z": start["z"], "gap": self.gap * direction, "t": zero, "log_mean": zero, "log_typical": zero}
+        return {"z": start["z"], "gap": self.gap * direction, "t": zero, "log_mean": zero,
+                "log_typical": zero}
 
     def step(self, data, state, noise, live):
         m, sigma, L = live["margin"], live["sigma"], self.lipschitz
@@ -137,8 +141,10 @@ class CoupledPaths:
                "log_typical": state["log_typical"] - (extra + m - L) * span}
         square = gap.square().sum(-1)
         distance = square.sqrt()
-        info = {"t": new["t"], "rms": square.mean().sqrt(), "typical": distance.clamp_min(1e-30).log().mean().exp(),
-                "bound_rms": self.gap * new["log_mean"].exp(), "bound_typical": self.gap * new["log_typical"].exp(),
+        info = {"t": new["t"], "rms": square.mean().sqrt(),
+                "typical": distance.clamp_min(1e-30).log().mean().exp(),
+                "bound_rms": self.gap * new["log_mean"].exp(),
+                "bound_typical": self.gap * new["log_typical"].exp(),
                 "ok": torch.isfinite(square) & torch.isfinite(z.square().sum(-1))}
         for i in range(2):
             info |= {f"first{i}": z[i, 0], f"second{i}": z[i, 0] + gap[i, 0]}
@@ -154,17 +160,20 @@ class CoupledPaths:
         bounds = [Line("history.t", "history.bound_rms", role="truth",
                        label="bound: slope -(m-L)" + ("+σ²/2" if self.kind == "LNSDE" else ""))]
         if self.kind == "LNSDE":
-            bounds.append(Line("history.t", "history.bound_typical", role="ode", label="bound: slope -(m-L)-σ²/2"))
+            bounds.append(Line("history.t", "history.bound_typical", role="ode",
+                               label="bound: slope -(m-L)-σ²/2"))
         return View([
             Panel("Two pairs; each pair shares its noise", T_AXIS, Axis("first coordinate of z"), pairs,
-                  alt="Paths over time of two pairs of coupled copies. Within a pair the two jagged curves shake alike "
-                      "and close up like a zip while the margin m exceeds L."),
-            Panel(f"Distance of {self.pairs} pairs ({self.kind})", T_AXIS, Axis("distance |z - z̃|", scale="log"),
+                  alt="Paths over time of two pairs of coupled copies. Within a pair the two jagged curves "
+                      "shake alike and close up like a zip while the margin m exceeds L."),
+            Panel(f"Distance of {self.pairs} pairs ({self.kind})", T_AXIS,
+                  Axis("distance |z - z̃|", scale="log"),
                   [Line("history.t", "history.rms", role="sde", label="root mean square"),
-                   Line("history.t", "history.typical", role="test", label="typical pair (mean of the log)"), *bounds],
-                  alt="Distance within pairs over time on a log axis: root mean square and typical pair, under straight "
-                      "lines for their bounds. With linear noise the typical pair falls faster than without noise, the "
-                      "root mean square slower.")])
+                   Line("history.t", "history.typical", role="test", label="typical pair (mean of the log)"),
+                   *bounds],
+                  alt="Distance within pairs over time on a log axis: root mean square and typical pair, "
+                      "under straight lines for their bounds. With linear noise the typical pair falls "
+                      "faster than without noise, the root mean square slower.")])
 
 
 @experiment(paper=PAPER)
@@ -197,8 +206,8 @@ class EulerCubic:
         exact = state["exact"] / torch.sqrt(1 + 2 * state["exact"] ** 2 * h)
         t = state["t"] + h
         return {"x": new, "exact": exact, "t": t}, {
-            "t": t, "euler": new[0].abs(), "tamed": new[1].abs(), "exact": exact, "threshold": torch.sqrt(2 / h),
-            "ok": torch.isfinite(new)}
+            "t": t, "euler": new[0].abs(), "tamed": new[1].abs(), "exact": exact,
+            "threshold": torch.sqrt(2 / h), "ok": torch.isfinite(new)}
 
     def observe(self, data, state, noise, live):
         at = state["x"][:1].abs().clamp(max=10.0)      # beyond the picture's edge it waits at the edge
@@ -212,12 +221,13 @@ class EulerCubic:
                    Line("history.t", "history.tamed", role="accent", label="tamed Euler"),
                    Line("history.t", "history.exact", role="truth", label="exact"),
                    Line("history.t", "history.threshold", role="neutral", label="√(2/h)")],
-                  alt="Size of x over time on a log axis for Euler, tamed Euler and the exact solution, with the level "
-                      "√(2/h). Euler decays if it starts below that level and overflows within a few steps above it; "
-                      "tamed Euler always decays."),
+                  alt="Size of x over time on a log axis for Euler, tamed Euler and the exact solution, with "
+                      "the level √(2/h). Euler decays if it starts below that level and overflows within a "
+                      "few steps above it; tamed Euler always decays."),
             Panel("Why: one Euler step multiplies |x| by |1 - h x²|", Axis("|x|", low=0, high=10),
                   Axis("factor of one step", low=0, high=4),
-                  [Line("grid", "factor", role="ode", label="|1 - h x²|"), Rule(1.0, label="1: neither grows nor decays"),
+                  [Line("grid", "factor", role="ode", label="|1 - h x²|"),
+                   Rule(1.0, label="1: neither grows nor decays"),
                    Points("at", "at_factor", role="sde", label="where Euler is now")],
-                  alt="The factor by which one Euler step multiplies |x|, as a function of |x|. It starts at 1, falls to "
-                      "0 and rises without limit, crossing 1 at √(2/h); a dot shows where Euler is now.")])
+                  alt="The factor by which one Euler step multiplies |x|, as a function of |x|. It starts at "
+                      "1, falls to 0 and rises without limit, crossing 1 at √(2/h); a dot shows where Euler is now.")])

@@ -20,8 +20,9 @@ MODELS = {"naive, no path": ("naive", False), "naive, path": ("naive", True), "L
           "LNSDE": ("LNSDE", True), "GSDE": ("GSDE", True)}
 RATES = (0.0, 0.3, 0.5, 0.7)
 USES = ("nde_lab.optimizers", "nde_lab.data.sines", "nde_lab.data.paths")
-RECIPE = ("Adam 1e-2, batch 50, gradient norm 1, T = 4, H = 16, noise start theta = -2; channels standardised; He start "
-          "in the drift, because with PyTorch's smaller default some seeds still guess after 40 epochs")
+RECIPE = ("Adam 1e-2, batch 50, gradient norm 1, T = 4, H = 16, noise start theta = -2; channels "
+          "standardised; He start in the drift, because with PyTorch's smaller default some seeds still "
+          "guess after 40 epochs")
 
 
 class SineStudy(SineClassifier):
@@ -44,8 +45,8 @@ def sine_accuracies(seeds: int = 5, steps: int = 240) -> dict[str, np.ndarray]:
 @functools.cache
 def series_accuracies(dataset: str, steps: int, seeds: int = 3) -> dict[str, np.ndarray]:
     """Test accuracy (seeds, rates) of each model on a real set; each seed has its own split."""
-    return {name: sweep(SeriesStudy, {"dataset": [dataset], "kind": [kind], "control": [control]}, range(seeds),
-                        steps=steps).accuracy.to_numpy().reshape(seeds, len(RATES))
+    return {name: sweep(SeriesStudy, {"dataset": [dataset], "kind": [kind], "control": [control]},
+                        range(seeds), steps=steps).accuracy.to_numpy().reshape(seeds, len(RATES))
             for name, (kind, control) in MODELS.items()}
 
 
@@ -60,9 +61,10 @@ def sines_accuracy() -> Verdict:
     table = _rows(sine_accuracies(), np.median)
     holds = all(table[m][0] > 0.60 for m in ("LSDE", "LNSDE", "GSDE")) and table["GSDE"][0] > 0.85
     return Verdict({f"{m} at 0/30/50/70 % missing": v for m, v in table.items()},
-                   "median accuracy on complete data > 0.60 for LSDE, LNSDE, GSDE, and > 0.85 for GSDE (chance: 0.33)",
-                   holds, note=f"{RECIPE}. That a stable class beats the naive one with a control path is not claimed.",
-                   unit="share correct, median of 5 seeds")
+                   "median accuracy on complete data > 0.60 for LSDE, LNSDE, GSDE, and > 0.85 for GSDE "
+                   "(chance: 0.33)",
+                   holds, note=f"{RECIPE}. That a stable class beats the naive one with a control path is "
+                   "not claimed.", unit="share correct, median of 5 seeds")
 
 
 @claim(paper=PAPER, where="Table 5", cost="long", seeds=5, uses=USES,
@@ -81,10 +83,12 @@ def sines_need_the_path() -> Verdict:
 def sines_robust_to_missing() -> Verdict:
     """Trained on complete series, tested with half of the entries removed."""
     table = sine_accuracies()
-    drops = {m: round(float(np.median(table[m][:, 0]) - np.median(table[m][:, RATES.index(0.5)])), 3) for m in MODELS}
+    drops = {m: round(float(np.median(table[m][:, 0]) - np.median(table[m][:, RATES.index(0.5)])), 3)
+             for m in MODELS}
     return Verdict(drops, "accuracy drop from 0 to 50 % missing < 0.10 for LSDE, LNSDE, GSDE",
                    all(drops[m] < 0.10 for m in ("LSDE", "LNSDE", "GSDE")),
-                   note="same runs as sines_accuracy; difference of the medians over 5 seeds", unit="share correct")
+                   note="same runs as sines_accuracy; difference of the medians over 5 seeds",
+                   unit="share correct")
 
 
 @claim(paper=PAPER, where="Table 4", cost="long", seeds=3, uses=USES,
@@ -98,9 +102,9 @@ def real_series() -> Verdict:
     measured |= {f"average: {m}": [round(float(v), 3) for v in row] for m, row in mean.items()}
     stable = np.max([mean[m] for m in ("LSDE", "LNSDE", "GSDE")], axis=0)
     naive = np.max([mean["naive, no path"], mean["naive, path"]], axis=0)
-    return Verdict(measured, "the best stable class has a higher average accuracy than both naive models at 0, 30, 50 "
-                   "and 70 % missing", bool((stable > naive).all()),
-                   note=f"{RECIPE}; trained on complete data (the paper also removes entries in training), fixed number "
-                   "of steps, no selection on the validation part; test parts are small (12 series in BasicMotions), so "
-                   "differences of a few points mean nothing", unit="share correct at 0/30/50/70 % missing, mean of 3 "
-                   "seeds")
+    return Verdict(measured, "the best stable class has a higher average accuracy than both naive models at "
+                   "0, 30, 50 and 70 % missing", bool((stable > naive).all()),
+                   note=f"{RECIPE}; trained on complete data (the paper also removes entries in training), "
+                   "fixed number of steps, no selection on the validation part; test parts are small (12 "
+                   "series in BasicMotions), so differences of a few points mean nothing",
+                   unit="share correct at 0/30/50/70 % missing, mean of 3 seeds")

@@ -15,7 +15,7 @@ from nde_lab import autodiff, optimizers
 from nde_lab.data import fill_forward
 from nde_lab.views import Axis, Line, Panel, Paths, Points, Rule, View
 
-HORIZON = 4.0        # model time of a whole series: with a tanh-bounded drift, 1 is too short to learn anything
+HORIZON = 4.0        # model time of a whole series: with a tanh-bounded drift, 1 is too short to learn
 CLIP = 1.0           # global norm of the gradient
 Tensors = dict[str, Tensor]
 
@@ -82,25 +82,26 @@ def classifier_view(name: str, *, tests: int, classes: int, subject: str) -> Vie
               [Line("history.step", "history.train_loss", role="train", label="train (complete series)"),
                Line("history.step", "history.test_loss", role="test", label="test (entries missing)"),
                Rule(math.log(classes), label=f"chance: ln {classes}")],
-              alt="Loss on the training batch and on a test batch with missing entries over training steps, with a "
-                  f"dotted level at ln {classes}, the loss of guessing. Both curves leave that level if the class "
-                  "learns."),
+              alt="Loss on the training batch and on a test batch with missing entries over training steps, "
+                  f"with a dotted level at ln {classes}, the loss of guessing. Both curves leave that level "
+                  "if the class learns."),
         Panel("Accuracy by missing rate", Axis("share of test entries removed", low=0, high=0.8),
               Axis("test accuracy", low=0, high=1),
               [Line("rates", "accuracy", role="test", label=f"{tests} test series"),
                Rule(1 / classes, label=chance)],
-              alt="Test accuracy against the share of removed entries from 0 to 0.8, with a dotted level at chance, "
-                  f"1/{classes}. With the control path the curve is high and falls slowly; without it it stays low."),
-        Panel(f"One test series, as the network sees it{subject}", Axis("time (share of the longest series)", low=0,
-                                                                        high=1),
+              alt="Test accuracy against the share of removed entries from 0 to 0.8, with a dotted level at "
+                  f"chance, 1/{classes}. With the control path the curve is high and falls slowly; without "
+                  "it it stays low."),
+        Panel(f"One test series, as the network sees it{subject}",
+              Axis("time (share of the longest series)", low=0, high=1),
               Axis("value (standard deviations)", low=-3, high=3),
               [Points("dot_t", "dot", role="data", label="entries that are left"),
                Line("times", "path", role="ode", label="control path X(t)")],
-              alt="One test series: dots for the entries that are left and the dashed line that interpolates them. The "
-                  "higher the missing rate, the fewer dots and the cruder the line."),
+              alt="One test series: dots for the entries that are left and the dashed line that interpolates "
+                  "them. The higher the missing rate, the fewer dots and the cruder the line."),
         Panel("Belief in its true class while the SDE runs", Axis("model time t", low=0, high=HORIZON),
               Axis("probability, if read out at t", low=0, high=1),
               [Paths("ts", "belief", role="sde", label="12 noise draws"), Rule(1 / classes, label=chance)],
-              alt="Probability that the readout gives to the true class of that series along model time, one thin line "
-                  f"for each of 12 noise draws. Before training all lie near 1/{classes}; after training they end "
-                  "near 1 if the series is recognised.")])
+              alt="Probability that the readout gives to the true class of that series along model time, one "
+                  f"thin line for each of 12 noise draws. Before training all lie near 1/{classes}; after "
+                  "training they end near 1 if the series is recognised.")])
