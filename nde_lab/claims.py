@@ -64,8 +64,9 @@ class Claim:
         return sorted(found)
 
     def code_hash(self) -> str:
-        """Hash of the program text of ``modules()``; comments, docstrings, layout and the wording of a claim
-        (its decorator) do not count."""
+        """Hash of the program text of ``modules()``. What cannot change a number does not count: comments,
+        docstrings, layout, the wording of a claim (its decorator), and functions that only describe a figure
+        (``view``, ``..._view``)."""
         digest = hashlib.sha256()
         for module in self.modules():
             digest.update(f"{module} {_canonical(_tree(module))}".encode())
@@ -130,11 +131,13 @@ def _tree(module: str) -> ast.Module:
 
 
 def _canonical(node) -> str:
-    """A syntax tree as text, the same for every Python version: no positions, docstrings or @claim(...)."""
+    """A syntax tree as text, the same for every Python version, without what ``code_hash`` leaves out."""
     if isinstance(node, list):
         return "[" + ",".join(map(_canonical, node)) + "]"
     if not isinstance(node, ast.AST):
         return repr(node)
+    if isinstance(node, ast.FunctionDef) and (node.name == "view" or node.name.endswith("_view")):
+        return "view"
     fields = dict(ast.iter_fields(node))
     if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
         fields["body"] = node.body[1:]

@@ -29,7 +29,7 @@ def long_one() -> Verdict:
 def other_long() -> Verdict:
     return Verdict("as said", "as said", True)
 '''
-INNER = '"""What is measured."""\nVALUE = 2.5      # metres\n'
+INNER = '"""What is measured."""\nVALUE = 2.5      # metres\n\n\ndef view():\n    return 1\n'
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_a_stored_result_is_stale_when_code_that_it_runs_changes_and_not_otherwi
     long_one.save()
     assert long_one.modules() == ["nde_lab.toypart.toy_paper.claims", "nde_lab.toypart.toy_paper.inner"]
     (toy / "unrelated.py").write_text("NOTHING = 1\n")
-    (toy / "inner.py").write_text('"""Reworded."""\n\n# a comment\nVALUE = (2.5)\n')
+    (toy / "inner.py").write_text('"""Reworded."""\n\n# a comment\nVALUE = (2.5)\n\n\ndef view():\n    return 2\n')
     (toy / "claims.py").write_text(MODULE.replace("slow but sure", "reworded").replace('"""Measure."""', '"""M."""'))
     assert long_one.stale() == ""
     (toy / "inner.py").write_text("VALUE = 2.6\n")

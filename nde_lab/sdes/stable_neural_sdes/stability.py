@@ -230,4 +230,5 @@ class EulerCubic:
                    Rule(1.0, label="1: neither grows nor decays"),
                    Points("at", "at_factor", role="sde", label="where Euler is now")],
                   alt="The factor by which one Euler step multiplies |x|, as a function of |x|. It starts at "
-                      "1, falls to 0 and rises without limit, crossing 1 at √(2/h); a dot shows where Euler is now.")])
+                      "1, falls to 0 and rises without limit, crossing 1 at √(2/h); a dot shows where Euler "
+                      "is now.")])

@@ -51,8 +51,7 @@ def adam_step(loss, params: Tensors, state: Tensors, *, lr) -> tuple[Tensors, Te
 
 
 def with_theta(params: Tensors, theta: Tensor) -> Tensors:
-    """The noise scale's logit shifted by the knob ``theta``: the network learns the deviation from it, from
-    0."""
+    """The noise scale's logit shifted by the knob ``theta``: the network learns the deviation, from 0."""
     return params | {"sde.theta": params["sde.theta"] + theta}
 
 
@@ -77,8 +76,7 @@ def classifier_view(name: str, *, tests: int, classes: int, subject: str) -> Vie
     (L,), belief (draws, L); history: train_loss, test_loss."""
     chance = f"chance: 1/{classes}"
     return View([
-        Panel(f"Training: {name}", Axis("training step"),
-              Axis("cross-entropy (nats)", low=0, high=math.ceil(14 * math.log(classes)) / 10),
+        Panel(f"Loss: {name}", Axis("training step"), Axis("cross-entropy (nats)", low=0),
               [Line("history.step", "history.train_loss", role="train", label="train (complete series)"),
                Line("history.step", "history.test_loss", role="test", label="test (entries missing)"),
                Rule(math.log(classes), label=f"chance: ln {classes}")],
@@ -92,7 +90,7 @@ def classifier_view(name: str, *, tests: int, classes: int, subject: str) -> Vie
               alt="Test accuracy against the share of removed entries from 0 to 0.8, with a dotted level at "
                   f"chance, 1/{classes}. With the control path the curve is high and falls slowly; without "
                   "it it stays low."),
-        Panel(f"One test series, as the network sees it{subject}",
+        Panel(f"One test series{subject}, as the network sees it",
               Axis("time (share of the longest series)", low=0, high=1),
               Axis("value (standard deviations)", low=-3, high=3),
               [Points("dot_t", "dot", role="data", label="entries that are left"),
