@@ -161,8 +161,9 @@ export function seedControl(value, moved) {
     made.set(v);
     moved(v);
   };
-  input.addEventListener("change", () => take(input.value === "" ? NaN : Number(input.value)));
-  input.addEventListener("keydown", (e) => { if (e.key === "Enter") take(Number(input.value)); });
+  const typed = () => take(input.value === "" ? NaN : Number(input.value));
+  input.addEventListener("change", typed);
+  input.addEventListener("keydown", (e) => { if (e.key === "Enter") typed(); });
   made.node = element("span.ndl-seedrow", {}, element("label", { for: id }, "seed"), input,
     button("next", { title: "take the next seed and run again", onclick: () => take(made.value + 1), kind: "quiet" }));
   return made;

@@ -1,7 +1,7 @@
 // The widget's parts as DOM nodes, and what a reader may take away: a link, a picture, the numbers.
 
 /** Build all nodes. `on` = {knob(name, value), seed(v), run(), step(), reset(), pin(), copy(), save(kind)}. */
-export function shell(spec, seed, on) {
+export function shell(spec, seed, link, on) {
   const controls = {};
   for (const name of spec.controls) {
     const knob = spec.knobs.find((k) => k.name === name);
@@ -17,7 +17,8 @@ export function shell(spec, seed, on) {
   const reset = button("Reset", { icon: "reset", title: "back to step 0 and to the first settings", onclick: on.reset });
   const seedField = seedControl(seed, on.seed);
   const pin = button("Pin", { title: "keep this run as a pale copy behind the next one", onclick: on.pin, pressed: "false", kind: "quiet" });
-  const copy = button("Copy settings", { title: "copy what brings these settings back", onclick: on.copy, kind: "quiet" });
+  const copy = button(link ? "Copy link" : "Copy code", { title: link ? "copy an address that opens this page with these settings"
+    : "copy the line of Python that makes this widget with these settings", onclick: on.copy, kind: "quiet" });
   const menu = element("details.ndl-menu", {}, element("summary.ndl-button.ndl-quiet", { "data-lm-suppress-shortcuts": "true" }, "Save"),
     element("div.ndl-sheet", {}, ...[["png", "picture (PNG)"], ["csv", "numbers (CSV)"], ["json", "numbers (JSON)"]].map(([kind, word]) =>
       button(word, { onclick: () => { menu.open = false; on.save(kind); }, kind: "quiet" }))));

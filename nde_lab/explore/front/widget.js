@@ -53,7 +53,7 @@ export function mount(el, spec, engines, { link = false, start = null } = {}) {
   let inFlight = false, queued = null, sentAt = 0, patience = 0, dirty = false, framesPainted = 0, paintedAt = 0, gone = false;
   const memory = {}, calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-  const ui = shell(spec, seed, {
+  const ui = shell(spec, seed, link, {
     knob(name, value) {
       values[name] = value;
       if (spec.knobs.find((k) => k.name === name).live && (phase === "running" || phase === "paused")) engine.set({ gen, live: { [name]: value } });
