@@ -62,7 +62,7 @@ def _measured(measured, unit: str) -> str:
     unit = f" {escape(unit)}" if unit else ""
     if isinstance(measured, dict):
         lines = "".join(f"<tr><td>{escape(str(name))}</td><td>{_value(value)}</td></tr>" for name, value in measured.items())
-        return f"<table>{lines}</table>" + (f"<div class='ndl-small'>in{unit}</div>" if unit else "")
+        return f"<table>{lines}</table>" + (f"<div class='ndl-small'>({unit.strip()})</div>" if unit else "")
     return _value(measured) + unit
 
 

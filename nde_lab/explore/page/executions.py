@@ -12,12 +12,14 @@ import functools
 import hashlib
 import re
 import shutil
+import time
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[2]
 ROOT = PACKAGE.parent
 BUILD = ROOT / "book" / "_build"
 PREFIX = ".jupyter_cache-"
+DAY = 86400
 _TAGS = re.compile(r"^:?tags:.*$", re.MULTILINE)
 
 
@@ -33,14 +35,15 @@ def package_hash() -> str:
 
 
 def cache_folder() -> Path:
-    """Where executed notebooks of this very package lie. Folders of other versions are removed."""
+    """Where executed notebooks of this very package lie. Folders of other versions are removed after a day (another
+    process may be using one now)."""
     digest = hashlib.sha256(package_hash().encode())
     for path in sorted([*ROOT.glob("notebooks/**/*.md"), *ROOT.glob("book/*.md")]):
         # A cached cell comes back with the tags it was stored with.
         digest.update("\n".join(_TAGS.findall(path.read_text(encoding="utf-8"))).encode())
     folder = BUILD / f"{PREFIX}{digest.hexdigest()[:12]}"
     for other in BUILD.glob(f"{PREFIX}*"):
-        if other != folder:
+        if other != folder and time.time() - other.stat().st_mtime > DAY:
             shutil.rmtree(other, ignore_errors=True)
     return folder
 

@@ -10,7 +10,7 @@ ROW = {"name": "rotation", "paper": "some-paper", "where": "Fig <1>", "says": "a
 def test_a_row_says_paper_measurement_and_verdict():
     html = as_html([ROW])
     assert "a &lt; b &amp; c" in html and "Fig &lt;1&gt;" in html and "0.1235" in html and "1, 2.5" in html
-    assert "ndl-holds" in html and "3 seeds" in html and "in nats" in html and "1 of 1 claims hold" in html
+    assert "ndl-holds" in html and "3 seeds" in html and "(nats)" in html and "1 of 1 claims hold" in html
 
 
 def test_a_failure_is_shown_as_a_failure():
