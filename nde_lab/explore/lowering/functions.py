@@ -1,5 +1,8 @@
 """exp, log, tanh, ... of four floats at a time, in WebAssembly.
 
+``pmin`` and ``pmax`` are one machine instruction each where ``min`` and ``max`` are many; they keep a nan in their first
+operand.
+
 The polynomials are Chebyshev fits in double precision, rounded to float32 (the interval stands beside each). Results are
 within 2-4 units in the last place of float32; special values (0, infinities, nan) come out as in IEEE arithmetic. What
 is rare in training steps (pow, atan2, ...) calls the engine's own Math functions lane by lane.
@@ -128,18 +131,27 @@ def horner(x: V, *coefficients: float) -> V:
     return total
 
 
+MAGIC = 12582912.0       # 1.5 * 2^23: adding it rounds to whole numbers and leaves them in the lowest bits
+
+
+def _whole(x: V) -> tuple[V, V]:
+    """x rounded, as floats, and as integers in the low bits of the second (|x| < 2^22)."""
+    t = x + MAGIC
+    return t - MAGIC, t.as_int()
+
+
 def _power(x: V) -> tuple[V, V]:
-    """x = n ln 2 + r with |r| <= ln(2)/2: (e^r - 1, n as integers). Within the range of float32 exponents."""
-    n = (x * (1 / math.log(2))).one("round")
+    """x = n ln 2 + r with |r| <= ln(2)/2: (e^r - 1, n times 2^23). Within the range of float32 exponents."""
+    n, bits = _whole(x * (1 / math.log(2)))
     r = x - n * 0.693145751953125 - n * 1.42860682030942e-06           # ln 2 = high part (12 bits spare) + rest
     p = r + r * r * horner(r, 0.5000000014, 0.166665734, 0.0416664569, 0.0083637696, 0.0013934534)   # |r| <= 0.35
-    return p, n.one("f32x4.to_i32", integer=True)
+    return p, bits.shift("shl", 23)
 
 
 def exp(x: V) -> V:
     """e^r 2^n, the factor added to the exponent's bits; below 1.2e-38 the result is 0."""
-    p, n = _power(x._op("min", 88.72284)._op("max", -87.33))
-    out = ((p + 1.0).as_int() + n.shift("shl", 23)).as_float()
+    p, n = _power(x._op("pmin", 88.72284)._op("pmax", -87.33))
+    out = ((p + 1.0).as_int() + n).as_float()
     out = x._other(0.0).where(x < -87.33, out)
     return x._other(math.inf).where(x > 88.72284, out)
 
@@ -163,16 +175,16 @@ def log(x: V) -> V:
 
 def tanh(x: V) -> V:
     """E / (E + 2) with E = e^{2|x|} - 1 = 2^n (e^r - 1) + (2^n - 1), which keeps its digits near 0."""
-    a = x.one("abs")._op("min", 9.5)
+    a = x.one("abs")._op("pmin", 9.5)
     p, n = _power(a + a)
-    scale = (n + 127).shift("shl", 23).as_float()
+    scale = (n + (127 << 23)).as_float()
     e = scale * p + (scale - 1.0)
     return (e / (e + 2.0)).bit_xor(x.bit_and(-0.0))
 
 
 def sigmoid(x: V) -> V:
-    p, n = _power(x.one("neg")._op("min", 87.0)._op("max", -87.0))
-    out = 1.0 / (((p + 1.0).as_int() + n.shift("shl", 23)).as_float() + 1.0)
+    p, n = _power(x.one("neg")._op("pmin", 87.0)._op("pmax", -87.0))
+    out = 1.0 / (((p + 1.0).as_int() + n).as_float() + 1.0)
     return x._other(0.0).where(x < -87.0, out)
 
 
@@ -185,18 +197,18 @@ def log1p(x: V) -> V:
 
 def expm1(x: V) -> V:
     """The polynomial alone where e^x is near 1, e^x - 1 elsewhere."""
-    p, n = _power(x._op("min", 88.0)._op("max", -88.0))
+    p, n = _power(x._op("pmin", 88.0)._op("pmax", -88.0))
     return p.where(n.equals(0), exp(x) - 1.0)
 
 
 def _quarter(x: V) -> tuple[V, V, V]:
     """sin and cos of the rest after whole quarter turns, and the number of those (as integers)."""
-    n = (x * (2 / math.pi)).one("round")
+    n, bits = _whole(x * (2 / math.pi))
     r = x - n * 1.5703125 - n * 4.837512969970703e-04 - n * 7.54978995489188e-08        # pi/2 in three parts
     z = r * r
     s = r + r * z * horner(z, -0.1666666463, 0.0083327427, -0.0001958666)                 # z <= 0.62
     c = 1.0 - z * 0.5 + z * z * horner(z, 0.0416666646, -0.0013888297, 2.4546703e-05)
-    return s, c, n.one("f32x4.to_i32", integer=True)
+    return s, c, bits
 
 
 def sin(x: V, turn: int = 0) -> V:

@@ -133,6 +133,8 @@ class Pool:
             return b
         if name == "mul" and (is_const(a, 0) or is_const(b, 0)) and dtype == INT:
             return self.const(0, dtype)
+        if name in ("min", "max") and a.op == "const":
+            return self._make(name, dtype, (b, a))          # the constant second: see kernels.py
         if name == "where" and args[1] is args[2]:
             return args[1]
         return self._make(name, dtype, args)

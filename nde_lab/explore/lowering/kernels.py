@@ -390,6 +390,8 @@ class Kernel:
                 c.lane("f32x4.extract", 0)
         elif "_to_" in e.op:
             self._convert(e.op, wide)
+        elif wide and dtype == FLOAT and e.op in ("min", "max") and e.args[1].op == "const":
+            c.op(f"f32x4.p{e.op}")                          # one instruction; keeps a nan in the first operand
         elif e.op == "not":
             if wide:
                 c.op("v128.not")

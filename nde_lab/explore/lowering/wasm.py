@@ -27,7 +27,7 @@ _SIMD = {
     "f32x4.trunc": 0x69, "f32x4.round": 0x6A, "i32x4.abs": 0xA0, "i32x4.neg": 0xA1, "i32x4.all_true": 0xA3,
     "i32x4.shl": 0xAB, "i32x4.shr": 0xAC, "i32x4.shr_u": 0xAD, "i32x4.add": 0xAE, "i32x4.sub": 0xB1, "i32x4.mul": 0xB5,
     "i32x4.min": 0xB6, "i32x4.max": 0xB8, "f32x4.abs": 0xE0, "f32x4.neg": 0xE1, "f32x4.sqrt": 0xE3, "f32x4.add": 0xE4,
-    "f32x4.sub": 0xE5, "f32x4.mul": 0xE6, "f32x4.div": 0xE7, "f32x4.min": 0xE8, "f32x4.max": 0xE9,
+    "f32x4.sub": 0xE5, "f32x4.mul": 0xE6, "f32x4.div": 0xE7, "f32x4.min": 0xE8, "f32x4.max": 0xE9, "f32x4.pmin": 0xEA, "f32x4.pmax": 0xEB,
     "f32x4.to_i32": 0xF8, "f32x4.from_i32": 0xFA,
 }
 _LANE = {"i32x4.extract": 0x1B, "i32x4.replace": 0x1C, "f32x4.extract": 0x1F, "f32x4.replace": 0x20}
