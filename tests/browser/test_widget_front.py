@@ -96,6 +96,18 @@ def test_a_live_knob_restarts_a_finished_run(page):
     assert len(calls(p, "start")) == 2 and not calls(p, "set")
 
 
+def test_sliders_stop_at_the_values_that_the_engine_serves_and_keys_move_them_there(page):
+    p = page()
+    p.evaluate("engines.one.snap = (k) => ({...k, width: [4, 8, 32].reduce((a, b) => Math.abs(b - k.width) < Math.abs(a - k.width) ? b : a)}); 0")
+    seen = []
+    for key in ("ArrowRight", "ArrowRight", "ArrowLeft", "ArrowLeft", "ArrowLeft"):
+        move(p, "width", key=key)
+        p.evaluate("answer(last('start').gen, 0)")
+        seen.append(p.locator("[data-knob=width]").get_attribute("aria-valuetext"))
+    assert seen == ["32", "32", "8", "4", "4"]
+    assert calls(p, "start")[-1]["knobs"]["width"] == 4
+
+
 def test_frames_of_an_old_generation_are_not_drawn(page):
     p = page()
     move(p, "width")
@@ -109,9 +121,11 @@ def test_frames_of_an_old_generation_are_not_drawn(page):
 
 def test_while_dragging_a_run_waits_for_the_first_picture_of_the_one_before(page):
     p = page()
-    move(p, "width", 6)
-    assert len(calls(p, "start")) == 2
-    p.evaluate("answer(last('start').gen, 0)")
+    # At once, as a fast pointer does it: six moves, and then the answer to the first of them.
+    p.evaluate("""() => { const s = document.querySelector('[data-knob=width]');
+      for (let i = 0; i < 6; i++) { s.value = Number(s.value) + 1; s.dispatchEvent(new Event('input')); }
+      window.before = calls.filter(([k]) => k === 'start').length; answer(last('start').gen, 0); }""")
+    assert p.evaluate("before") == 2
     started = calls(p, "start")
     assert len(started) == 3 and started[2]["knobs"]["width"] == p.evaluate("widget.values.width"), "the newest one is run"
 

@@ -46,7 +46,10 @@ export function positions(knob) {
   return { n, at, of: (v) => Math.round(n * Math.log(v / low) / Math.log(high / low)) };
 }
 
-/** One control: {node, value, set(value)}; `moved(value)` is called on each change by the reader, not by `set`. */
+/**
+ * One control: {node, value, set(value)}; `moved(value, turn)` is called on each change by the reader, not by `set`. A range
+ * also has at(position), last and position; `turn` is the direction of a key press on it, 0 for a pointer.
+ */
 export function control(knob, moved) {
   const make = { range: rangeControl, choice: choiceControl, toggle: toggleControl }[knob.kind];
   return make(knob, moved);
@@ -59,7 +62,7 @@ function rangeControl(knob, moved) {
   const id = freshId(), p = positions(knob), readout = element("output.ndl-value", { for: id });
   const input = element("input.ndl-range", { id, type: "range", min: 0, max: p.n, step: 1, title: hint(knob), "data-knob": knob.name,
     "data-lm-suppress-shortcuts": "true" });
-  const made = { value: knob.default, node: null, set(value) {
+  const made = { value: knob.default, node: null, at: p.at, last: p.n, get position() { return Number(input.value); }, set(value) {
     made.value = value;
     input.value = Math.max(0, Math.min(p.n, p.of(value)));
     show();
@@ -70,8 +73,12 @@ function rangeControl(knob, moved) {
     input.setAttribute("aria-valuetext", text);
     input.style.setProperty("--ndl-fill", `${100 * input.value / p.n}%`);
   };
+  let held = false;
+  input.addEventListener("pointerdown", () => { held = true; });
+  for (const end of ["pointerup", "pointercancel", "blur"]) input.addEventListener(end, () => { held = false; });
   input.addEventListener("input", () => {
     let next = p.at(Number(input.value));
+    const before = made.value;
     // Whole numbers on a log scale: several positions round to one value; an arrow key must not get stuck there.
     if (next === made.value && knob.integer && Number(input.value) !== p.of(made.value)) {
       const up = Number(input.value) > p.of(made.value);
@@ -81,7 +88,7 @@ function rangeControl(knob, moved) {
     if (next === made.value) return show();
     made.value = next;
     show();
-    moved(next);
+    moved(next, held ? 0 : Math.sign(next - before));
   });
   made.node = element("div.ndl-control", {}, element("div.ndl-caption", {}, element("label", { for: id, title: hint(knob) }, caption(knob)), readout), input);
   made.set(knob.default);

@@ -1,11 +1,11 @@
 // The widget's parts as DOM nodes, and what a reader may take away: a link, a picture, the numbers.
 
-/** Build all nodes. `on` = {knob(name, value), seed(v), run(), step(), reset(), pin(), copy(), save(kind)}. */
+/** Build all nodes. `on` = {knob(name, value, turn), seed(v), run(), step(), reset(), pin(), copy(), save(kind)}. */
 export function shell(spec, seed, link, on) {
   const controls = {};
   for (const name of spec.controls) {
     const knob = spec.knobs.find((k) => k.name === name);
-    controls[name] = control(knob, (value) => on.knob(name, value));
+    controls[name] = control(knob, (value, turn) => on.knob(name, value, turn));
   }
   const badge = element("span.ndl-badge", {}), status = element("p.ndl-status", {});
   const live = element("p.ndl-hidden", { role: "status", "aria-live": "polite" }), note = element("p.ndl-note", {}), pinNote = element("p.ndl-note", {});

@@ -42,6 +42,18 @@
 const PATIENCE = 8000;      // ms without an answer before the reader is told
 const DRAG = 150;           // ms: while a slider is dragged, the next run waits for the first picture of this one, not longer
 
+/**
+ * The knobs that the engine can serve nearest to `wanted`. A key press that would end where it began goes on to the next
+ * value that is served: on a slider of few stored values an arrow key moves too.
+ */
+function served(engine, control, wanted, name, before, turn) {
+  let found = engine.snap(wanted);
+  for (let p = control.position; turn && found[name] === before && p >= 0 && p <= control.last; p += turn) {
+    found = engine.snap({ ...wanted, [name]: control.at(p) });
+  }
+  return found;
+}
+
 /** Put a widget into `el`. See the comment at the top of this file. */
 export function mount(el, spec, engines, { link = false, start = null } = {}) {
   const values = {};
@@ -54,8 +66,13 @@ export function mount(el, spec, engines, { link = false, start = null } = {}) {
   const memory = {}, calm = matchMedia("(prefers-reduced-motion: reduce)");
 
   const ui = shell(spec, seed, link, {
-    knob(name, value) {
-      values[name] = value;
+    knob(name, value, turn) {
+      const snapped = engine?.snap && served(engine, ui.controls[name], { ...values, [name]: value }, name, values[name], turn);
+      if (snapped) {
+        const same = Object.keys(snapped).every((n) => snapped[n] === values[n]);
+        adopt(snapped);
+        if (same) return;
+      } else values[name] = value;
       if (spec.knobs.find((k) => k.name === name).live && (phase === "running" || phase === "paused")) engine.set({ gen, live: { [name]: value } });
       else launch(false);
       badge();
