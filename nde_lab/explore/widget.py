@@ -14,7 +14,7 @@ from nde_lab.explore import bundle
 from nde_lab.explore.kernel import PYTHON, KernelEngine
 from nde_lab.explore.spec import Explorer, Still, explorer, png
 
-STILL_SECONDS = 0.5     # how long a live widget trains for the picture that it leaves in the saved notebook
+STILL_SECONDS = 0.25     # how long a live widget trains for the picture that it leaves in the saved notebook
 
 
 def explore(experiment, *, controls=None, predict="", after="", seed=0, alt=None, title=None, steps=None,

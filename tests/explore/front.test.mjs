@@ -229,3 +229,13 @@ test("the kernel engine drops what belongs to an older run, joins the history, a
   engine.stop();
   assert.equal(listeners["msg:custom"], undefined);
 });
+
+test("a kernel that was restarted is said to be gone", () => {
+  const said = [];
+  const engine = f.kernelEngine({ send: () => { throw new Error("Cannot send"); }, on: () => {}, off: () => {} });
+  engine.onfail = (o) => said.push(o);
+  engine.start({ gen: 5, knobs: {}, seed: 0 });
+  assert.equal(said.length, 1);
+  assert.equal(said[0].gen, 5);
+  assert.match(said[0].sentence, /run this cell again/);
+});

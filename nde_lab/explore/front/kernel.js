@@ -4,7 +4,13 @@
 export function kernelEngine(model) {
   const view = Math.random().toString(36).slice(2);
   let gen = 0, waiting = true, history = {}, owner = null, acked = 0, ownRun = 0, stopped = false;
-  const send = (message) => { if (!stopped) model.send({ view, gen, ...message }); };
+  const lost = () => {
+    if (!stopped) engine.onfail?.({ gen, sentence: "the kernel was stopped or restarted; run this cell again", fatal: false });
+  };
+  const send = (message) => {
+    if (stopped) return;
+    try { Promise.resolve(model.send({ view, gen, ...message })).catch(lost); } catch { lost(); }
+  };
   const engine = {
     name: "kernel",
     onframe: null, onfail: null, onadopt: null,

@@ -192,6 +192,7 @@ export function mount(el, spec, engines, { link = false, start = null } = {}) {
     turn("failed");
     words(sentence);
     ui.live.textContent = sentence;
+    if (queued !== null) { const q = queued; queued = null; launch(q.paused); }
   }
 
   let waiting = 0;
