@@ -1,6 +1,7 @@
 """The same programs as plain JavaScript, for engines without WebAssembly SIMD: one function per loop nest.
 
-Numbers are double precision between loads and stores, so results are at least as accurate as those of the kernels.
+Every operation is rounded to float32 (``f`` is ``Math.fround``), as the kernels round it: a value computed twice must
+compare equal to itself, also where one copy went through memory. Sums run in double precision.
 """
 from __future__ import annotations
 
@@ -15,17 +16,17 @@ from nde_lab.explore.lowering.plan import Memory
 
 # Expression templates; {0} {1} {2} are the arguments. Integers where the text differs from that of floats.
 TEXT = {
-    "add": "{0}+{1}", "sub": "{0}-{1}", "mul": "{0}*{1}", "div": "{0}/{1}", "neg": "-{0}", "max": "Math.max({0},{1})",
+    "add": "f({0}+{1})", "sub": "f({0}-{1})", "mul": "f({0}*{1})", "div": "f({0}/{1})", "neg": "-{0}", "max": "Math.max({0},{1})",
     "min": "Math.min({0},{1})", "where": "{0}?{1}:{2}", "lt": "-({0}<{1})", "le": "-({0}<={1})", "gt": "-({0}>{1})",
     "ge": "-({0}>={1})", "eq": "-({0}==={1})", "ne": "-({0}!=={1})", "and": "{0}&{1}", "or": "{0}|{1}",
-    "xor": "{0}^{1}", "not": "~{0}", "f32_to_i32": "{0}|0", "i32_to_f32": "{0}", "bool_to_i32": "-{0}",
-    "bool_to_f32": "-{0}", "sigmoid": "1/(1+Math.exp(-{0}))", "round": "M.round({0})",
+    "xor": "{0}^{1}", "not": "~{0}", "f32_to_i32": "{0}|0", "i32_to_f32": "f({0})", "bool_to_i32": "-{0}",
+    "bool_to_f32": "-{0}", "sigmoid": "f(1/(1+Math.exp(-{0})))", "round": "M.round({0})",
 }
-TEXT |= {n: f"Math.{n}({{0}})" for n in ("abs", "sqrt", "floor", "ceil", "trunc", "exp", "log", "tanh", "sin", "cos",
-                                         "log1p", "expm1")}
-TEXT |= {n: f"M.{n}({{0}})" for n in ("tan", "atan", "asin", "acos", "sinh", "cosh", "asinh", "acosh", "atanh", "erf")}
-# Rounded as the kernels round it: 1 - 0.999 ** n in Adam depends on the last digit.
-TEXT |= {n: f"Math.fround(M.{n}({{0}},{{1}}))" for n in ("pow", "atan2")}
+TEXT |= {n: f"Math.{n}({{0}})" for n in ("abs", "floor", "ceil", "trunc")}
+TEXT |= {n: f"f(Math.{n}({{0}}))" for n in ("sqrt", "exp", "log", "tanh", "sin", "cos", "log1p", "expm1")}
+TEXT |= {n: f"f(M.{n}({{0}}))" for n in ("tan", "atan", "asin", "acos", "sinh", "cosh", "asinh", "acosh", "atanh", "erf")}
+TEXT |= {n: f"f(M.{n}({{0}},{{1}}))" for n in ("pow", "atan2")}
+SUM_TEXT = {"sum": "{0}+{1}", "prod": "{0}*{1}"}
 INT_TEXT = {"mul": "Math.imul({0},{1})", "add": "{0}+{1}|0", "sub": "{0}-{1}|0", "neg": "-{0}|0"}
 START = {"sum": "0", "prod": "1", "max": "-Infinity", "min": "Infinity", "all": "-1", "any": "0"}
 COMBINE = {"sum": "add", "prod": "mul", "max": "max", "min": "min", "all": "and", "any": "or"}
@@ -61,7 +62,7 @@ def plain_source(programs: dict[str, list[list]], memory: Memory) -> str:
         return text + "".join(f"+{turns[t]}*{step}" if step > 0 else f"-{turns[t]}*{-step}" for t, step in view.moves)
     bodies = ",\n".join(f"{name}:()=>{{{calls(block, {})}}}" for name, block in programs.items())
     functions = "".join(f"const {name}={text};\n" for text, name in kernels.items())
-    return f"(F,I,M)=>{{\nconst mm={PRODUCT};\n{functions}return {{{bodies}}}}}"
+    return f"(F,I,M)=>{{\nconst f=Math.fround,mm={PRODUCT};\n{functions}return {{{bodies}}}}}"
 
 
 class _Plain:
@@ -143,8 +144,8 @@ class _Plain:
 
     def combine(self, total: str, value: Expr, op: str) -> str:
         # The value's text may add lines, so it is made first.
-        table = {**TEXT, **(INT_TEXT if value.dtype == INT else {})}
-        return table[COMBINE[op]].format(total, self.text(value))
+        text = SUM_TEXT.get(op) if value.dtype == FLOAT else INT_TEXT.get(COMBINE[op])
+        return (text or TEXT[COMBINE[op]]).format(total, self.text(value))
 
     def scan(self) -> None:
         access, value, s = self.nest.outs[0]
