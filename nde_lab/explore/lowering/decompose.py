@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import torch
 from torch._decomp import core_aten_decompositions, get_decompositions
@@ -20,6 +21,7 @@ EXTRA = [aten._softmax, aten._log_softmax, aten.native_layer_norm, aten.logsumex
          aten.var.correction, aten.index_add, aten.var_mean.correction, aten._unsafe_index, aten.roll, aten.softplus]
 
 
+@cache
 def table() -> dict:
     """Torch's decompositions, minus the operators that the lowering knows itself."""
     chosen = {**core_aten_decompositions(), **get_decompositions(EXTRA)}
