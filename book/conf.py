@@ -35,6 +35,7 @@ html_theme_options = {
     "show_toc_level": 2,
     "use_download_button": False,     # the theme's buttons would offer the MyST source without its outputs
 }
+html_context = {"default_mode": "auto"}      # light or dark as the reader has it
 html_static_path = ["_static"]
 html_css_files = ["book.css"]
 html_extra_path = ["redirect"]        # the site's own root leads to book/index.html
