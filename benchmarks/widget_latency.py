@@ -1,10 +1,12 @@
-"""How long a reader waits: from the move of a slider to the first painted frame of the new run, and frames a second.
+"""How long a reader waits: from the move of a slider to the first painted frame of the new run, and frames a
+second.
 
     python benchmarks/widget_latency.py [--moves 20] [--experiment MODULE:CLASS] [--knob NAME]
 
-It starts JupyterLab and headless Chromium (both from the test set-up), opens a notebook with one widget, and measures in
-the page itself (performance.now at the slider's input event and at the paint). Needs the `lab` and `test` extras and Chromium.
-"""
+It starts JupyterLab and headless Chromium (both from the test set-up), opens a notebook with one widget, and
+measures in the page itself (performance.now at the slider's input event and at the paint). Needs the `lab`
+and `test` extras and Chromium. """
+
 from __future__ import annotations
 
 import argparse
@@ -35,19 +37,23 @@ MOVE = """async (root, [key, name]) => {
   return performance.now() - at;
 }"""
 FRAMES = """async (root, seconds) => {
-  const count = () => Number(root.dataset.painted), from = count(), step = Number(root.dataset.step), at = performance.now();
-  await new Promise((done) => setTimeout(done, 1000 * seconds));
-  const took = (performance.now() - at) / 1000;
-  return { fps: (count() - from) / took, steps: (Number(root.dataset.step) - step) / took, phase: root.dataset.phase };
+  const count = () => Number(root.dataset.painted), from = count(), step = Number(root.dataset.step), at =
+  performance.now(); await new Promise((done) => setTimeout(done, 1000 * seconds)); const took =
+  (performance.now() - at) / 1000; return { fps: (count() - from) / took, steps: (Number(root.dataset.step) -
+  step) / took, phase: root.dataset.phase };
 }"""
 
 
 def measure(moves: int, module: str, name: str, knob: str) -> dict:
     """All numbers as a dictionary; times in milliseconds."""
     from playwright.sync_api import sync_playwright
+
     folder, home = Path(tempfile.mkdtemp()), Path(tempfile.mkdtemp())
-    write_notebook(folder / "latency.ipynb", f"from {module} import {name}\nfrom nde_lab.explore import explore",
-                   f"explore({name}, steps=1_000_000, autoplay=False)")
+    write_notebook(
+        folder / "latency.ipynb",
+        f"from {module} import {name}\nfrom nde_lab.explore import explore",
+        f"explore({name}, steps=1_000_000, autoplay=False)",
+    )
     server = Jupyter(folder, home)
     try:
         with sync_playwright() as playwright:
@@ -69,14 +75,22 @@ def measure(moves: int, module: str, name: str, knob: str) -> dict:
             browser.close()
     finally:
         server.close()
-    return {"experiment": name, "first_move_of_a_fresh_kernel_ms": round(first, 1), "moves": moves,
-            "median_ms": round(statistics.median(times), 1), "worst_ms": round(max(times), 1),
-            "frames_per_second": round(rate["fps"], 1), "steps_per_second": round(rate["steps"], 1),
-            "load_average": [round(v, 1) for v in os.getloadavg()]}
+    return {
+        "experiment": name,
+        "first_move_of_a_fresh_kernel_ms": round(first, 1),
+        "moves": moves,
+        "median_ms": round(statistics.median(times), 1),
+        "worst_ms": round(max(times), 1),
+        "frames_per_second": round(rate["fps"], 1),
+        "steps_per_second": round(rate["steps"], 1),
+        "load_average": [round(v, 1) for v in os.getloadavg()],
+    }
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--moves", type=int, default=20)
     parser.add_argument("--experiment", default="tests.toys:SineFit")
     parser.add_argument("--knob", default="width")

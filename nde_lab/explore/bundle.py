@@ -1,7 +1,9 @@
-"""The front end as one piece: an ES module for anywidget, a classic script for pages (which must open from disk too).
+"""The front end as one piece: an ES module for anywidget, a classic script for pages (which must open from
+disk too).
 
 The files of ``front/`` share one scope: none imports another, so joining them is all the bundling there is.
 """
+
 from __future__ import annotations
 
 import re
@@ -24,12 +26,13 @@ def esm() -> str:
 
 @cache
 def script() -> str:
-    """The front end without an engine as a classic script: defines ``globalThis.ndl`` with ``mount`` and helpers.
+    """The front end without an engine as a classic script: it defines ``globalThis.ndl`` (``mount``, helpers).
 
     An inline ``<script>`` may hold it as it is; it has no import, no export and asks for no address.
     """
     source = re.sub(r"(?m)^export (?=function|const|class)", "", _joined(*ORDER))
-    return f"(() => {{\n\"use strict\";\n{source}\nglobalThis.ndl = {{ mount, element, numberText, positions, restore }};\n}})();\n"
+    names = "mount, element, numberText, positions, restore"
+    return f'(() => {{\n"use strict";\n{source}\nglobalThis.ndl = {{ {names} }};\n}})();\n'
 
 
 @cache

@@ -1,15 +1,17 @@
 """The kernel engine: runs of an experiment in one background thread, streamed as frames to whoever looks.
 
-It knows nothing of notebooks: it is given a ``send(message, buffers)`` and is told what arrived by ``receive(message)``.
-The messages are plain dictionaries; ``front/kernel.js`` is the other end.
+It knows nothing of notebooks: it is given a ``send(message, buffers)`` and is told what arrived by
+``receive(message)``. The messages are plain dictionaries; ``front/kernel.js`` is the other end.
 
-    to the kernel    start {view, gen, knobs, seed, paused}, set {live}, pause, resume, step, ack {n, run}, sync, hello, stop
-    to the front     frame {view, gen, run, n, step, steps, status, seed, knobs, history: {names, from}, arrays} + float32
-                     buffers, error {view, gen, sentence}, knobs {knobs, seed}
+    to the kernel    start {view, gen, knobs, seed, paused}, set {live}, pause, resume, step, ack {n, run},
+                     sync, hello, stop
+    to the front     frame {view, gen, run, n, step, steps, status, seed, knobs, history: {names, from}, arrays}
+                     + float32 buffers, error {view, gen, sentence}, knobs {knobs, seed}
 
-Back-pressure: at most ``fps`` frames a second, and at most ``ahead`` that nobody has acknowledged; a frame that may not
-go out is not made, and training goes on. The first and the last frame of a run always go out.
+Back-pressure: at most ``fps`` frames a second, and at most ``ahead`` that nobody has acknowledged; a frame
+that may not go out is not made, and training goes on. The first and the last frame of a run always go out.
 """
+
 from __future__ import annotations
 
 import math
@@ -26,12 +28,13 @@ from nde_lab.experiment import Frame, Run
 from nde_lab.explore.spec import Explorer
 
 Send = Callable[[dict, list[bytes]], None]
-PYTHON = "python"       # the view name of runs that Python itself started
+PYTHON = "python"  # the view name of runs that Python itself started
 
 
 @dataclass(frozen=True)
 class _Job:
     """One run that somebody asked for."""
+
     number: int
     view: str
     gen: int
@@ -42,18 +45,18 @@ class _Job:
 class KernelEngine:
     """Runs ``made`` in a worker thread and sends frames.
 
-    ``frame`` is the newest frame (None before the first), ``error`` the traceback of the last failure ("" if none),
-    ``knobs`` and ``seed`` the settings of the run. All methods return at once and may be called from any thread.
-    """
+    ``frame`` is the newest frame (None before the first), ``error`` the traceback of the last failure ("" if
+    none), ``knobs`` and ``seed`` the settings of the run. All methods return at once and may be called from
+    any thread. """
 
     def __init__(self, made: Explorer, send: Send, *, fps: float = 30.0, ahead: int = 8):
         self.explorer, self._send, self.fps, self.ahead = made, send, fps, ahead
         self.frame: Frame | None = None
         self.error = ""
         self.knobs, self.seed = dict(made.values), made.seed
-        self._changed = threading.Condition()           # guards everything below
-        self._job: _Job | None = None                    # asked for, not yet begun
-        self._current: _Job | None = None                # being run
+        self._changed = threading.Condition()  # guards everything below
+        self._job: _Job | None = None  # asked for, not yet begun
+        self._current: _Job | None = None  # being run
         self._count = 0
         self._paused = self._closing = self._sync = False
         self._single = 0
@@ -62,7 +65,7 @@ class KernelEngine:
         self._thread: threading.Thread | None = None
         self._warm = False
 
-    # -- what others ask for -------------------------------------------------------------------------------------------
+    # -- what others ask for -------------------------------------------------------------------------------
 
     def receive(self, message: Mapping[str, Any]) -> None:
         """Take one message of the front end. Unknown or late ones are ignored."""
@@ -70,8 +73,13 @@ class KernelEngine:
         if kind == "hello":
             self.warm_up()
         elif kind == "start":
-            self.start(message["knobs"], message["seed"], view=message["view"], gen=message["gen"],
-                       paused=message.get("paused", False))
+            self.start(
+                message["knobs"],
+                message["seed"],
+                view=message["view"],
+                gen=message["gen"],
+                paused=message.get("paused", False),
+            )
         elif kind == "set":
             self.set_live(message["live"])
         elif kind in ("pause", "resume", "step"):
@@ -89,8 +97,9 @@ class KernelEngine:
         elif kind == "stop":
             self.stop(view=message.get("view"))
 
-    def start(self, knobs: Mapping[str, Any], seed: int, *, view: str = PYTHON, gen: int = 0,
-              paused: bool = False) -> None:
+    def start(
+        self, knobs: Mapping[str, Any], seed: int, *, view: str = PYTHON, gen: int = 0, paused: bool = False
+    ) -> None:
         """Cancel what runs and begin a new run with these knobs (all of them are checked by the worker)."""
         with self._changed:
             self._count += 1
@@ -104,7 +113,7 @@ class KernelEngine:
         """Move live knobs of the run that is going; the next step feels them."""
         with self._changed:
             self.knobs.update(live)
-            if self._job is not None:           # not begun yet: it shall begin with the new values
+            if self._job is not None:  # not begun yet: it shall begin with the new values
                 self._job = replace(self._job, knobs={**self._job.knobs, **live})
             else:
                 self._moved.update(live)
@@ -124,7 +133,8 @@ class KernelEngine:
             self._ensure_thread()
 
     def stop(self, view: str | None = None, *, wait: float | None = None) -> None:
-        """End the run and the thread (only if the run belongs to ``view``, when one is given). ``start`` begins anew."""
+        """End the run and the thread (only if the run belongs to ``view``, when one is given). ``start``
+        begins anew."""
         with self._changed:
             owner = self._job or self._current
             if view is not None and owner is not None and owner.view not in (view, PYTHON):
@@ -134,13 +144,15 @@ class KernelEngine:
         if wait is not None and thread is not None and thread is not threading.current_thread():
             thread.join(wait)
 
-    # -- the worker ----------------------------------------------------------------------------------------------------
+    # -- the worker ----------------------------------------------------------------------------------------
 
     def _ensure_thread(self) -> None:
         if self._closing or self._thread is None or not self._thread.is_alive():
             # A closing thread leaves by itself; the fresh one has a flag of its own to look at.
             self._closing = False
-            self._thread = threading.Thread(target=self._work, name=f"nde-lab-{self.explorer.name}", daemon=True)
+            self._thread = threading.Thread(
+                target=self._work, name=f"nde-lab-{self.explorer.name}", daemon=True
+            )
             self._thread.start()
 
     def _mine(self) -> bool:
@@ -148,14 +160,25 @@ class KernelEngine:
 
     def _work(self) -> None:
         import torch
-        torch.set_num_threads(1)        # must be said inside the thread: small steps run 10-100 times slower otherwise
+
+        torch.set_num_threads(
+            1
+        )  # must be said inside the thread: small steps run 10-100 times slower otherwise
         self._first_use()
         run: Run | None = None
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: not self._mine() or self._job or (
-                    run is not None and run.status.kind == "running"
-                    and (not self._paused or self._single or self._moved)))
+                self._changed.wait_for(
+                    lambda: (
+                        not self._mine()
+                        or self._job
+                        or (
+                            run is not None
+                            and run.status.kind == "running"
+                            and (not self._paused or self._single or self._moved)
+                        )
+                    )
+                )
                 if not self._mine():
                     return
                 job, self._job = self._job, None
@@ -198,6 +221,7 @@ class KernelEngine:
         if self._warm:
             return
         import torch
+
         x = torch.ones(2, 2, requires_grad=True)
         torch.autograd.grad((x @ x).tanh().square().mean(), x)
         self._warm = True
@@ -206,7 +230,7 @@ class KernelEngine:
         now = time.monotonic()
         with self._changed:
             if self._job is not None or not self._mine():
-                return                  # nobody waits for this one any more
+                return  # nobody waits for this one any more
             due = now - self._last >= 1.0 / self.fps and self._sent - self._acknowledged < self.ahead
             if not (due or force):
                 return
@@ -218,18 +242,38 @@ class KernelEngine:
             self._history_sent = 0
         self.frame = frame = run.frame()
         names, arrays = list(frame.history), list(frame.arrays)
-        buffers = [_bytes(frame.history[n][self._history_sent:]) for n in names] + [_bytes(frame.arrays[n]) for n in arrays]
-        self._send({"t": "frame", "view": job.view, "gen": job.gen, "run": job.number, "n": number, "step": frame.step,
-                    "steps": run.steps, "seed": frame.seed, "knobs": frame.knobs,
-                    "status": {"kind": frame.status.kind, "sentence": frame.status.sentence},
-                    "history": {"names": names, "from": self._history_sent},
-                    "arrays": [{"name": n, "shape": list(np.shape(frame.arrays[n]))} for n in arrays]}, buffers)
+        buffers = [_bytes(frame.history[n][self._history_sent :]) for n in names] + [
+            _bytes(frame.arrays[n]) for n in arrays
+        ]
+        self._send(
+            {
+                "t": "frame",
+                "view": job.view,
+                "gen": job.gen,
+                "run": job.number,
+                "n": number,
+                "step": frame.step,
+                "steps": run.steps,
+                "seed": frame.seed,
+                "knobs": frame.knobs,
+                "status": {"kind": frame.status.kind, "sentence": frame.status.sentence},
+                "history": {"names": names, "from": self._history_sent},
+                "arrays": [{"name": n, "shape": list(np.shape(frame.arrays[n]))} for n in arrays],
+            },
+            buffers,
+        )
         self._history_sent = len(frame.history[names[0]]) if names else 0
 
     def _report(self, error: Exception) -> None:
+        from nde_lab.solvers import SolverError
+
         self.error = traceback.format_exc()
-        sentence = str(error) if isinstance(error, ValueError) and str(error) else \
-            f"the run ended with an error: {type(error).__name__}: {error}. The attribute `error` of the widget has all of it"
+        sentence = (
+            str(error)
+            if isinstance(error, (ValueError, SolverError)) and str(error)
+            else f"the run ended with an error: {type(error).__name__}: {error}. "
+            "The attribute `error` of the widget has all of it"
+        )
         with self._changed:
             job = self._current
         self._send({"t": "error", "view": job.view, "gen": job.gen, "sentence": sentence}, [])

@@ -1,4 +1,6 @@
-"""``explore``: an experiment as a live figure in a notebook, a page widget in the book, a still anywhere else."""
+"""``explore``: an experiment as a live figure in a notebook, a page widget in the book, a still anywhere
+else."""
+
 from __future__ import annotations
 
 import base64
@@ -14,26 +16,49 @@ from nde_lab.explore import bundle
 from nde_lab.explore.kernel import PYTHON, KernelEngine
 from nde_lab.explore.spec import Explorer, Still, explorer, png
 
-STILL_SECONDS = 0.25     # how long a live widget trains for the picture that it leaves in the saved notebook
+STILL_SECONDS = 0.25  # how long a live widget trains for the picture that it leaves in the saved notebook
 
 
-def explore(experiment, *, controls=None, predict="", after="", seed=0, alt=None, title=None, steps=None,
-            autoplay=True, **knob_values):
+def explore(
+    experiment,
+    *,
+    controls=None,
+    predict="",
+    after="",
+    seed=0,
+    alt=None,
+    title=None,
+    steps=None,
+    autoplay=True,
+    **knob_values,
+):
     """Show an experiment with controls that re-run it.
 
-    experiment: a registered experiment (class or instance). controls: names of the knobs shown (default: all; at most
-    four are advised). predict: the question to answer before touching anything; after: what should have been seen,
-    folded away at first; both take ``*emphasis*`` and `` `code` ``. seed: of the first run. alt: text that stands for the
-    figure (default: the view's own). steps: length of a run (default: the plan's). autoplay: run as soon as it is seen;
-    otherwise wait at step 0. knob_values: first settings of knobs, shown or not.
+    experiment: a registered experiment (class or instance). controls: names of the knobs shown (default: all;
+    at most four are advised). predict: the question to answer before touching anything; after: what should
+    have been seen, folded away at first; both take ``*emphasis*`` and `` `code` ``. seed: of the first run.
+    alt: text that stands for the figure (default: the view's own). steps: length of a run (default: the
+    plan's). autoplay: run as soon as it is seen; otherwise wait at step 0. knob_values: first settings of
+    knobs, shown or not.
 
-    In a notebook this returns a widget (``ExplorerWidget``); with ``NDE_LAB_STATIC=1`` (the book) an object whose HTML
-    trains in the page; without widgets a still of the whole default run.
+    In a notebook this returns a widget (``ExplorerWidget``); with ``NDE_LAB_STATIC=1`` (the book) an object
+    whose HTML trains in the page; without widgets a still of the whole default run.
 
-    Raises ValueError for an unknown knob, a value out of range, or a bad seed, in a sentence that says what is allowed.
+    Raises ValueError for an unknown knob, a value out of range, or a bad seed, in a sentence that says what
+    is allowed.
     """
-    made = explorer(experiment, controls=controls, predict=predict, after=after, seed=seed, alt=alt, title=title,
-                    steps=steps, autoplay=autoplay, **knob_values)
+    made = explorer(
+        experiment,
+        controls=controls,
+        predict=predict,
+        after=after,
+        seed=seed,
+        alt=alt,
+        title=title,
+        steps=steps,
+        autoplay=autoplay,
+        **knob_values,
+    )
     if os.environ.get("NDE_LAB_STATIC") == "1":
         return StaticExplorer(made)
     if not _has_kernel():
@@ -68,6 +93,7 @@ class StaticExplorer(Still):
 
     def _repr_html_(self) -> str:
         from nde_lab.explore.page import static_html
+
         return static_html(self.explorer, still=self._png)
 
     def _repr_mimebundle_(self, include=None, exclude=None):
@@ -76,10 +102,12 @@ class StaticExplorer(Still):
 
 
 class ExplorerWidget(anywidget.AnyWidget):
-    """A live figure. ``frame`` is what it shows, ``knobs`` its settings, ``error`` the traceback of a failed run.
+    """A live figure. ``frame`` is what it shows, ``knobs`` its settings, ``error`` the traceback of a failed
+    run.
 
     Own controls work beside it: ``ipywidgets.interactive_output(widget.set, {"lr": my_slider})``.
     """
+
     _esm = bundle.esm()
     _css = bundle.css()
     spec = traitlets.Dict().tag(sync=True)
@@ -88,14 +116,16 @@ class ExplorerWidget(anywidget.AnyWidget):
     def __init__(self, made: Explorer, **kwargs):
         self._engine = KernelEngine(made, self._send_frame)
         self._sending = threading.Lock()
-        super().__init__(spec=made.to_dict(), values={"knobs": dict(made.values), "seed": made.seed}, **kwargs)
+        super().__init__(
+            spec=made.to_dict(), values={"knobs": dict(made.values), "seed": made.seed}, **kwargs
+        )
         self.on_msg(lambda _, message, __: self._engine.receive(message))
         if hasattr(self.comm, "on_close"):
             self.comm.on_close(lambda _: self._engine.stop())
         self._engine.warm_up()
 
     def _send_frame(self, message: dict, buffers: list[bytes]) -> None:
-        with self._sending:             # frames leave in the order in which they were made
+        with self._sending:  # frames leave in the order in which they were made
             if self.comm is not None:
                 self.send(message, buffers=buffers)
 
@@ -120,7 +150,8 @@ class ExplorerWidget(anywidget.AnyWidget):
         return self._engine.error
 
     def set(self, *, seed: int | None = None, **knobs) -> None:
-        """Move knobs from Python. Live ones move in the run that is going; fixed ones, or a seed, start a new run.
+        """Move knobs from Python. Live ones move in the run that is going; fixed ones, or a seed, start a new
+        run.
 
         Raises ValueError for an unknown knob or a value out of range.
         """
@@ -146,11 +177,13 @@ class ExplorerWidget(anywidget.AnyWidget):
     def figure(self):
         """The frame that is shown, as a plotly figure."""
         from nde_lab.explore.figures import figure
+
         return figure(self.explorer.view(), self._shown())
 
     def still(self):
         """The frame that is shown, as a matplotlib figure."""
         from nde_lab.views import still
+
         return still(self.explorer.view(), self._shown())
 
     def _shown(self) -> Frame:
@@ -168,11 +201,13 @@ class ExplorerWidget(anywidget.AnyWidget):
             data = {**data, "text/plain": repr(self)}
             try:
                 image = png(self.explorer.view(), _last_frame(self.explorer, seconds=STILL_SECONDS))
-            except Exception:  # noqa: BLE001 - a run that fails must not take the widget away that shows the failure
+            except Exception:  # noqa: BLE001 - a failing run must not take away the widget that says so
                 return data, metadata
             data["image/png"] = base64.b64encode(image).decode("ascii")
             metadata = {**metadata, "image/png": {"alt": self.explorer.alt}}
         return data, metadata
 
     def __repr__(self) -> str:
-        return f"{self.explorer.title or self.explorer.name}: {self.explorer.alt} ({self.explorer.settings()})"
+        return (
+            f"{self.explorer.title or self.explorer.name}: {self.explorer.alt} ({self.explorer.settings()})"
+        )

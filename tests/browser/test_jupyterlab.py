@@ -1,4 +1,5 @@
 """What a reader sees in JupyterLab 4 and in Notebook 7: cells run, a slider moves, the picture changes."""
+
 from __future__ import annotations
 
 import shutil
@@ -50,12 +51,13 @@ class Reader:
         self.page.wait_for_timeout(500)
 
     def wait_idle(self, seconds: float) -> None:
-        self.page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", state="attached",
-                                    timeout=1000 * seconds)
+        self.page.wait_for_selector(
+            ".jp-Notebook-ExecutionIndicator[data-status=idle]", state="attached", timeout=1000 * seconds
+        )
 
     def run_all(self, seconds: float = 90) -> None:
-        """Run all cells; returns once the first one has been taken up. A kernel that is not yet connected makes Jupyter
-        ask for one, or do nothing: hence the patience."""
+        """Run all cells; returns once the first one has been taken up. A kernel that is not yet connected
+        makes Jupyter ask for one, or do nothing: hence the patience."""
         prompts, end = self.page.locator(".jp-CodeCell .jp-InputPrompt"), time.monotonic() + seconds
         while True:
             self.page.get_by_role("menuitem", name="Run", exact=True).click()
@@ -82,14 +84,18 @@ class Reader:
         found = self.page.locator(".ndl-root").nth(at)
         found.wait_for(state="attached", timeout=1000 * seconds)
         found.scroll_into_view_if_needed()
-        self.page.wait_for_function("(e) => e.dataset.painted > 0", arg=found.element_handle(), timeout=30_000)
+        self.page.wait_for_function(
+            "(e) => e.dataset.painted > 0", arg=found.element_handle(), timeout=30_000
+        )
         return found
 
     def picture(self, widget) -> str:
         return widget.locator("canvas").evaluate("(c) => c.toDataURL()")
 
     def wait(self, widget, condition: str, seconds: float = 20) -> None:
-        self.page.wait_for_function(f"(e) => {condition}", arg=widget.element_handle(), timeout=1000 * seconds)
+        self.page.wait_for_function(
+            f"(e) => {condition}", arg=widget.element_handle(), timeout=1000 * seconds
+        )
 
 
 @pytest.fixture
@@ -99,6 +105,7 @@ def reader(browser, jupyter):
     def open_(address, **context):
         opened.append(Reader(browser, jupyter, address, **context))
         return opened[-1]
+
     yield open_
     for one in opened:
         one.context.close()
@@ -107,7 +114,8 @@ def reader(browser, jupyter):
 def colours(reader, widget) -> int:
     """How many different colours the picture has: a blank canvas has one."""
     return widget.locator("canvas").evaluate(
-        "(c) => new Set(new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer)).size")
+        "(c) => new Set(new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer)).size"
+    )
 
 
 @pytest.mark.parametrize("front", FRONTS)
@@ -122,7 +130,11 @@ def test_a_slider_moved_by_keyboard_changes_the_picture(front, reader, jupyter):
 
     slider = toy.locator("input[data-knob=width]")
     slider.focus()
-    before, said, gen = page.picture(toy), slider.get_attribute("aria-valuetext"), toy.get_attribute("data-gen")
+    before, said, gen = (
+        page.picture(toy),
+        slider.get_attribute("aria-valuetext"),
+        toy.get_attribute("data-gen"),
+    )
     for _ in range(5):
         page.page.keyboard.press("ArrowRight")
     assert slider.get_attribute("aria-valuetext") != said, "the notebook ate the arrow keys"
@@ -136,13 +148,16 @@ def test_a_slider_moved_by_keyboard_changes_the_picture(front, reader, jupyter):
     page.page.wait_for_timeout(400)
     assert page.picture(toy) == held and toy.locator(".ndl-status").inner_text().startswith("paused at step")
     toy.get_by_role("button", name="Run", exact=True).click()
-    page.wait(toy, f"e.dataset.phase === 'running' && Number(e.dataset.step) > {toy.get_attribute('data-step')}")
+    page.wait(
+        toy, f"e.dataset.phase === 'running' && Number(e.dataset.step) > {toy.get_attribute('data-step')}"
+    )
 
     assert "nde-lab-SineFit" in page.run_cell(1)
     page.page.locator(".jp-Notebook .jp-CodeCell").first.locator(".jp-InputArea-prompt").click()
     page.page.get_by_role("menuitem", name="Edit", exact=True).click()
     page.page.get_by_role("menuitem", name="Clear Cell Output").or_(
-        page.page.get_by_role("menuitem", name="Clear Output", exact=True)).first.click()
+        page.page.get_by_role("menuitem", name="Clear Output", exact=True)
+    ).first.click()
     toy.wait_for(state="detached", timeout=10_000)
     page.page.wait_for_timeout(300)
     assert "alive: [] end" in page.run_cell(1), "closing the output left a thread behind"
@@ -150,7 +165,9 @@ def test_a_slider_moved_by_keyboard_changes_the_picture(front, reader, jupyter):
 
 
 def test_python_moves_the_sliders_and_errors_appear_in_the_widget(reader, jupyter):
-    write_notebook(jupyter.folder / "python.ipynb", TOY, BROKEN, "toy.set(width=32)", "print(broken.error[-60:])")
+    write_notebook(
+        jupyter.folder / "python.ipynb", TOY, BROKEN, "toy.set(width=32)", "print(broken.error[-60:])"
+    )
     page = reader("doc/tree/python.ipynb")
     page.run_all()
     toy = page.widget()
@@ -180,7 +197,10 @@ def test_every_widget_of_a_chapter_answers_its_sliders(chapter, reader, jupyter)
         knob.focus()
         page.page.keyboard.press("ArrowRight")
         page.page.keyboard.press("ArrowRight")
-        page.wait(widget, f"Number(e.dataset.painted) > {painted} && (e.dataset.gen !== '{gen}' || e.dataset.step !== '{before}')")
+        page.wait(
+            widget,
+            f"Number(e.dataset.painted) > {painted} && (e.dataset.gen !== '{gen}' || e.dataset.step !== '{before}')",
+        )
         page.page.wait_for_timeout(500)
         assert page.picture(widget) != picture, f"the picture of widget {at} did not change"
         assert widget.get_attribute("data-phase") != "failed", widget.locator(".ndl-status").inner_text()

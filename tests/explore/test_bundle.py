@@ -1,4 +1,6 @@
-"""The joined front end: valid as a module and as a classic script, asking for nothing outside, and its behaviour in node."""
+"""The joined front end: valid as a module and as a classic script, asking for nothing outside, and its
+behaviour in node."""
+
 from __future__ import annotations
 
 import json
@@ -61,20 +63,36 @@ def test_every_mark_has_a_drawing(module):
 
 
 def test_behaviour_in_node(module):
-    done = node("--test", str(HERE / "front.test.mjs"), env={"FRONT": module.as_uri(), "PATH": "/usr/bin:/bin:/usr/local/bin"})
+    done = node(
+        "--test",
+        str(HERE / "front.test.mjs"),
+        env={"FRONT": module.as_uri(), "PATH": "/usr/bin:/bin:/usr/local/bin"},
+    )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 
 
 def test_positions_of_sliders_stay_inside_what_python_allows(module):
     """Every value that a slider can take is accepted by the knob it came from."""
     from nde_lab.knobs import Knob
-    knobs = {"a": Knob(0.1, 0.0, 2.0), "b": Knob(1e-2, 1e-5, 1e3, scale="log"), "c": Knob(8, 2, 1024, scale="log"),
-             "d": Knob(3, 0, 12), "e": Knob(0.3, 0.05, 0.37), "f": Knob(-1.0, -7.3, 1.9), "g": Knob(1000, 0, 50_000)}
-    sent = {n: {"low": k.low, "high": k.high, "scale": k.scale, "integer": isinstance(k.default, int)}
-            for n, k in knobs.items()}
-    code = (f"import({json.dumps(module.as_uri())}).then((m) => {{ const out = {{}}; const knobs = {json.dumps(sent)};"
-            "for (const n in knobs) { const p = m.positions(knobs[n]); out[n] = Array.from({length: p.n + 1}, (_, i) => p.at(i)); }"
-            "console.log(JSON.stringify(out)); })")
+
+    knobs = {
+        "a": Knob(0.1, 0.0, 2.0),
+        "b": Knob(1e-2, 1e-5, 1e3, scale="log"),
+        "c": Knob(8, 2, 1024, scale="log"),
+        "d": Knob(3, 0, 12),
+        "e": Knob(0.3, 0.05, 0.37),
+        "f": Knob(-1.0, -7.3, 1.9),
+        "g": Knob(1000, 0, 50_000),
+    }
+    sent = {
+        n: {"low": k.low, "high": k.high, "scale": k.scale, "integer": isinstance(k.default, int)}
+        for n, k in knobs.items()
+    }
+    code = (
+        f"import({json.dumps(module.as_uri())}).then((m) => {{ const out = {{}}; const knobs = {json.dumps(sent)};"
+        "for (const n in knobs) { const p = m.positions(knobs[n]); out[n] = Array.from({length: p.n + 1}, (_, i) => p.at(i)); }"
+        "console.log(JSON.stringify(out)); })"
+    )
     done = node("-e", code)
     assert done.returncode == 0, done.stderr
     for name, values in json.loads(done.stdout).items():

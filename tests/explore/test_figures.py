@@ -1,4 +1,5 @@
 """Plotly figures: every kind of mark, log axes, and a sentence for a missing observable."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -11,12 +12,36 @@ from nde_lab.explore.figures import figure
 from nde_lab.views import Arrows, Axis, Band, Bars, HeatMap, Line, Mark, Panel, Paths, Points, Rule, View
 
 X = np.linspace(0.0, 1.0, 5)
-ARRAYS = {"x": X, "y": X**2, "low": X - 1, "high": X + 1, "paths": np.stack([X, 2 * X, 3 * X]),
-          "z": np.arange(20.0).reshape(4, 5), "rows": np.arange(4.0), "u": -X, "v": 1 - X}
-FRAME = Frame(3, {"step": np.array([1, 2, 3]), "loss": np.array([1.0, 0.5, 0.2])}, ARRAYS,
-              Status("running", "running", 3), {}, 0)
-MARKS = [Line("x", "y", label="curve"), Points("x", "y"), Paths("x", "paths"), Bars("x", "y", names=("a", "b", "c", "d", "e")),
-         HeatMap("z", "x", "rows"), Arrows("x", "y", "u", "v"), Band("x", "low", "high"), Rule(0.5), Rule(0.5, axis="x")]
+ARRAYS = {
+    "x": X,
+    "y": X**2,
+    "low": X - 1,
+    "high": X + 1,
+    "paths": np.stack([X, 2 * X, 3 * X]),
+    "z": np.arange(20.0).reshape(4, 5),
+    "rows": np.arange(4.0),
+    "u": -X,
+    "v": 1 - X,
+}
+FRAME = Frame(
+    3,
+    {"step": np.array([1, 2, 3]), "loss": np.array([1.0, 0.5, 0.2])},
+    ARRAYS,
+    Status("running", "running", 3),
+    {},
+    0,
+)
+MARKS = [
+    Line("x", "y", label="curve"),
+    Points("x", "y"),
+    Paths("x", "paths"),
+    Bars("x", "y", names=("a", "b", "c", "d", "e")),
+    HeatMap("z", "x", "rows"),
+    Arrows("x", "y", "u", "v"),
+    Band("x", "low", "high"),
+    Rule(0.5),
+    Rule(0.5, axis="x"),
+]
 
 
 def view_of(*marks, **axis):

@@ -1,4 +1,5 @@
 """What an explorable is made of, and what it refuses, in sentences."""
+
 from __future__ import annotations
 
 import json
@@ -12,15 +13,18 @@ from nde_lab.explore.spec import Still, data_uri, explorer, png
 from tests.toys import SineFit
 
 
-@pytest.mark.parametrize("bad, says", [
-    ({"widht": 3}, "has no knob 'widht'; its knobs: width, act, lr"),
-    ({"width": 1000}, "knob 'width' is 1000; it takes 2 to 64"),
-    ({"lr": "big"}, "it takes a number"),
-    ({"controls": ["speed"]}, "has no knob 'speed' to control"),
-    ({"seed": -1}, "a seed is an integer"),
-    ({"steps": 0}, "a whole number of steps >= 1, got 0"),
-    ({"alt": "  "}, "alt is empty"),
-])
+@pytest.mark.parametrize(
+    "bad, says",
+    [
+        ({"widht": 3}, "has no knob 'widht'; its knobs: width, act, lr"),
+        ({"width": 1000}, "knob 'width' is 1000; it takes 2 to 64"),
+        ({"lr": "big"}, "it takes a number"),
+        ({"controls": ["speed"]}, "has no knob 'speed' to control"),
+        ({"seed": -1}, "a seed is an integer"),
+        ({"steps": 0}, "a whole number of steps >= 1, got 0"),
+        ({"alt": "  "}, "alt is empty"),
+    ],
+)
 def test_bad_input_gets_a_sentence(bad, says):
     with pytest.raises(ValueError, match=says):
         explore(SineFit, **bad)
@@ -35,7 +39,11 @@ def test_spec_names_every_knob_and_its_kind():
     spec = explorer(SineFit, controls=["lr"], width=16).to_dict()
     knobs = {k["name"]: k for k in spec["knobs"]}
     assert spec["controls"] == ["lr"] and set(knobs) == {"width", "act", "lr"}
-    assert (knobs["width"]["kind"], knobs["width"]["default"], knobs["width"]["integer"]) == ("range", 16, True)
+    assert (knobs["width"]["kind"], knobs["width"]["default"], knobs["width"]["integer"]) == (
+        "range",
+        16,
+        True,
+    )
     assert (knobs["act"]["kind"], knobs["act"]["choices"]) == ("choice", ["tanh", "lipswish"])
     assert (knobs["lr"]["live"], knobs["width"]["live"]) == (True, False)
 

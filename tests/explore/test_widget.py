@@ -1,4 +1,5 @@
 """``explore``: what it returns where, the widget driven from Python, the still, own sliders beside it."""
+
 from __future__ import annotations
 
 import base64
@@ -78,6 +79,7 @@ def test_set_refuses_what_the_knobs_refuse_and_changes_nothing(widget):
 
 def test_own_ipywidgets_sliders_drive_it(widget):
     import ipywidgets
+
     slider = ipywidgets.FloatLogSlider(value=1e-2, min=-4, max=0)
     ipywidgets.interactive_output(widget.set, {"lr": slider})
     slider.value = 0.1
@@ -103,6 +105,7 @@ def test_a_saved_notebook_keeps_a_picture_and_its_text(widget):
 
 def test_a_failing_experiment_still_gives_a_widget():
     from tests.explore.test_kernel import Counter
+
     made = ExplorerWidget(explorer(Counter, fail_at=1))
     data, _ = made._repr_mimebundle_()
     made.close()
@@ -122,7 +125,33 @@ def test_importing_the_entry_is_cheap():
 
 
 def test_widgets_come_without_heavy_imports():
-    code = ("import sys; import nde_lab.explore.widget; "
-            "print([m for m in ('torch._dynamo', 'plotly', 'matplotlib.pyplot', 'pandas') if m in sys.modules])")
+    code = (
+        "import sys; import nde_lab.explore.widget; "
+        "print([m for m in ('torch._dynamo', 'plotly', 'matplotlib.pyplot', 'pandas') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_first_moves_do_not_import_dynamo():
+    """The 4 s of torch._dynamo must never be paid on a slider's way."""
+    import subprocess
+    import sys
+
+    code = """
+import sys, time
+from nde_lab.explore.kernel import KernelEngine
+from nde_lab.explore.spec import explorer
+from tests.toys import SineFit
+heard = []
+engine = KernelEngine(explorer(SineFit), lambda m, b: heard.append(m))
+engine.receive({"t": "start", "view": "a", "gen": 1, "knobs": {}, "seed": 0})
+end = time.monotonic() + 60
+while time.monotonic() < end and not (heard and heard[-1]["status"]["kind"] == "finished"):
+    time.sleep(0.01)
+engine.stop(wait=5)
+assert heard[-1]["status"]["kind"] == "finished", heard[-1:]
+print("torch._dynamo" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "False", done.stdout + done.stderr
