@@ -26,7 +26,7 @@ def esm() -> str:
 
 @cache
 def script() -> str:
-    """The front end without an engine as a classic script: it defines ``globalThis.ndl`` (``mount``, helpers).
+    """The front end without an engine as a classic script; it defines ``globalThis.ndl`` (mount, helpers).
 
     An inline ``<script>`` may hold it as it is; it has no import, no export and asks for no address.
     """

@@ -5,7 +5,7 @@ It knows nothing of notebooks: it is given a ``send(message, buffers)`` and is t
 
     to the kernel    start {view, gen, knobs, seed, paused}, set {live}, pause, resume, step, ack {n, run},
                      sync, hello, stop
-    to the front     frame {view, gen, run, n, step, steps, status, seed, knobs, history: {names, from}, arrays}
+    to the front     frame {view, gen, run, n, step, steps, status, seed, knobs, arrays, history: {names, from}}
                      + float32 buffers, error {view, gen, sentence}, knobs {knobs, seed}
 
 Back-pressure: at most ``fps`` frames a second, and at most ``ahead`` that nobody has acknowledged; a frame
