@@ -38,6 +38,7 @@ html_theme_options = {
 html_context = {"default_mode": "auto"}      # light or dark as the reader has it
 html_static_path = ["_static"]
 html_css_files = ["book.css"]
+html_favicon = "_static/favicon.svg"   # without one, browsers ask the host for /favicon.ico
 html_extra_path = ["redirect"]        # the site's own root leads to book/index.html
 html_copy_source = False
 html_show_sourcelink = False

@@ -29,6 +29,8 @@ function blobWorker(source) {
   try { return new Worker(url); } finally { setTimeout(() => URL.revokeObjectURL(url), 10000); }
 }
 
+const NO_WORKER = "without a worker, so scrolling may stutter";
+
 /** workerSource: an expression whose value is worker_main.js's exports (see bundle.py). */
 export function pageEngine(spec, workerSource) {
   const { programs } = spec.page, liveNames = spec.knobs.filter((k) => k.live).map((k) => k.name);
@@ -36,6 +38,7 @@ export function pageEngine(spec, workerSource) {
   const missing = [];
   let worker = null, send = null, gen = 0, knobs = null, base = null;
 
+  if (typeof Worker === "undefined") missing.push(NO_WORKER);
   if (typeof WebAssembly === "undefined") missing.push("without WebAssembly, so slower");
 
   function unpackedProgram({ source, manifest, plan, draws, data }) {
@@ -53,7 +56,8 @@ export function pageEngine(spec, workerSource) {
 
   function inPage() {
     // No worker here: the same driver, fed by the page, in shorter slices.
-    missing.unshift("without a worker, so scrolling may stutter");
+    if (!missing.includes(NO_WORKER)) missing.push(NO_WORKER);
+    engine.onadopt?.({ knobs: {} });               // nothing moved, but what is said of the engine has changed
     // eslint-disable-next-line no-eval
     const { serve, load } = (0, eval)(workerSource);
     const feed = serve({ post: receive, load, slice: 8, later: (f) => setTimeout(f, 0) });
