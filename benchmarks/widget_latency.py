@@ -93,6 +93,6 @@ if __name__ == "__main__":
     )
     parser.add_argument("--moves", type=int, default=20)
     parser.add_argument("--experiment", default="tests.toys:SineFit")
-    parser.add_argument("--knob", default="width")
+    parser.add_argument("--knob", default="width", help="a fixed range knob (a live one starts no new run)")
     given = parser.parse_args()
     print(json.dumps(measure(given.moves, *given.experiment.split(":"), given.knob), indent=1))
