@@ -19,6 +19,7 @@ from torch import Tensor
 
 from nde_lab.knobs import Knob, knob
 from nde_lab.random import Draws, Sampler, check_seed
+from nde_lab.status import Status
 from nde_lab.views import View
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -43,16 +44,6 @@ class Plan:
             raise ValueError(f"a plan's dtype is one of {', '.join(DTYPES)}, got {self.dtype!r}")
         if unknown := set(self.engines) - set(ENGINES):
             raise ValueError(f"unknown engines {sorted(unknown)}; known: {', '.join(ENGINES)}")
-
-
-@dataclass(frozen=True)
-class Status:
-    """Where a run stands: kind is running, finished, stopped or diverged; the sentence is for people."""
-    kind: str
-    sentence: str
-    step: int
-    time: float | None = None
-    row: int | None = None
 
 
 @dataclass(frozen=True)

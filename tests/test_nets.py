@@ -47,3 +47,9 @@ def test_lipswish_is_nearly_1_lipschitz():
 def test_refusals(bad, word):
     with pytest.raises(ValueError, match=word):
         bad()
+
+
+def test_the_start_takes_its_dtype_from_its_own_draws():
+    net = nets.functional(nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2)))
+    noise = {"batch": torch.arange(3)} | sample(net.draws, seed=0, stream="start")
+    assert all(p.dtype == torch.float32 for p in net.init(noise).values())

@@ -10,17 +10,7 @@ from torch import Tensor
 
 from nde_lab.solvers.scheme import Scheme
 from nde_lab.solvers.sde import SDE
-
-
-@dataclass(frozen=True)
-class Status:
-    """How a solve ended: kind is "finished" or "diverged"; the sentence is for people. On divergence: the
-    first step after which a row was not finite (1 is the first step), its time, and the first such row."""
-    kind: str
-    sentence: str
-    step: int
-    time: float
-    row: int | None = None
+from nde_lab.status import Status
 
 
 class SolverError(RuntimeError):
