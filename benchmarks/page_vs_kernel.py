@@ -1,10 +1,11 @@
 """Training steps per second in the reader's page against the kernel's eager torch, one thread each.
 
-The page's side is the lowered module run by node (the same engine as Chromium's): state, noise and live knobs are copied
-in and the new state out, as the page's worker does; both sides reuse one draw of the noise. Slices of both sides take
-turns, so that a busy machine slows them alike; times are medians of slices.
+The page's side is the lowered module run by node (the same engine as Chromium's): state, noise and live knobs
+are copied in and the new state out, as the page's worker does; both sides reuse one draw of the noise. Slices
+of both sides take turns, so that a busy machine slows them alike; times are medians of slices.
 
-    nde-lab bench page_vs_kernel    or    python benchmarks/page_vs_kernel.py [NAME ...] [--repeats 7] [--plain]
+    nde-lab bench page_vs_kernel    or    python benchmarks/page_vs_kernel.py [NAME ...] [--repeats 7]
+    [--plain]
 
 Names: mlp, neural_sde, or registered experiments; all by default.
 """
@@ -72,13 +73,15 @@ def mlp(rows: int = 256, width: int = 200) -> tuple[Callable, tuple]:
 
 
 def neural_sde(rows: int = 128, width: int = 32, turns: int = 20) -> tuple[Callable, tuple]:
-    """Drift and diffusion networks, 20 Euler-Maruyama steps, energy distance of the end points to data, Adam."""
+    """Drift and diffusion networks, 20 Euler-Maruyama steps, energy distance of the end points to data,
+    Adam."""
     from nde_lab import nets, optimizers
     from nde_lab.autodiff import loop, value_and_grad
     from nde_lab.random import sample
     drift = nets.functional(nets.mlp([3, width, width, 2], act="lipswish"), prefix="drift.")
     diffusion = nets.functional(nets.mlp([3, width, 2], act="lipswish", final="sigmoid"), prefix="diffusion.")
-    params = {n: t for net in (drift, diffusion) for n, t in net.init(sample(net.draws, seed=0, stream="start")).items()}
+    params = {n: t for net in (drift, diffusion) for n,
+              t in net.init(sample(net.draws, seed=0, stream="start")).items()}
     dt = 1 / turns
 
     def distance(a, b):
@@ -98,7 +101,8 @@ def neural_sde(rows: int = 128, width: int = 32, turns: int = 20) -> tuple[Calla
         return new | moments, {"loss": value, "ok": value.isfinite()}
     made = torch.Generator().manual_seed(0)
     data = {"t": torch.arange(turns) * dt, "x": torch.randn(rows, 2, generator=made) * 0.3 + 1}
-    noise = {"z0": torch.randn(rows, 2, generator=made), "dW": torch.randn(turns, rows, 2, generator=made) * dt ** 0.5}
+    noise = {"z0": torch.randn(rows, 2, generator=made),
+             "dW": torch.randn(turns, rows, 2, generator=made) * dt ** 0.5}
     live = {"lr": torch.tensor(1e-4), "noise": torch.tensor(0.5)}
     return step, (data, params | optimizers.adam_state(params), noise, live)
 
@@ -162,8 +166,10 @@ def measure(step: Callable, args: tuple, *, repeats: int, wasm: bool) -> dict[st
     node.wait()
     node.stdout.close()
     return {"page": statistics.median(p for p, _ in pairs), "kernel": statistics.median(k for _, k in pairs),
-            "ratio": statistics.median(k / p for p, k in pairs), "trace": traced - start, "lower": done - traced,
-            "kilobytes": len(lowered.source) / 1000, "gzip": len(gzip.compress(lowered.source.encode())) / 1000}
+            "ratio": statistics.median(k / p for p, k in pairs), "trace": traced - start,
+            "lower": done - traced,
+            "kilobytes": len(lowered.source) / 1000,
+            "gzip": len(gzip.compress(lowered.source.encode())) / 1000}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -176,11 +182,12 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("--repeats is at least 1")
     from nde_lab.autodiff import trace
     trace(lambda x: x + 1, (torch.zeros(1),))               # the tracer's import (4 s, once) is not counted
-    print(f"{'case':<20}{'page ms':>9}{'torch ms':>10}{'steps/s, page : torch':>23}{'trace s':>9}{'lower s':>9}{'kB':>7}{'gzip':>6}")
+    print(f"{'case':<20}{'page ms':>9}{'torch ms':>10}{'steps/s, page : torch':>23}{'trace s':>9}"
+          f"{'lower s':>9}{'kB':>7}{'gzip':>6}")
     for name, (step, args) in cases(options.names).items():
         r = measure(step, args, repeats=options.repeats, wasm=not options.plain)
-        print(f"{name:<20}{r['page']:>9.3f}{r['kernel']:>10.3f}{r['ratio']:>21.2f} x{r['trace']:>9.2f}{r['lower']:>9.2f}"
-              f"{r['kilobytes']:>7.0f}{r['gzip']:>6.0f}", flush=True)
+        print(f"{name:<20}{r['page']:>9.3f}{r['kernel']:>10.3f}{r['ratio']:>21.2f} x{r['trace']:>9.2f}"
+              f"{r['lower']:>9.2f}{r['kilobytes']:>7.0f}{r['gzip']:>6.0f}", flush=True)
     return 0
 
 

@@ -19,11 +19,12 @@ def close(a, b, tol=1e-6):
         torch.testing.assert_close(x, y, rtol=tol, atol=tol)
 
 
-# ---- value_and_grad ---------------------------------------------------------------------------------------------
+# ---- value_and_grad ------------------------------------------------------------------------------
 
 def test_gradient_of_a_quadratic_is_known():
     params = {"w": normal(3), "unused": normal(2)}
-    (value, aux), grads = value_and_grad(lambda p: ((p["w"] ** 2).sum(), {"double": 2 * p["w"]}), params, has_aux=True)
+    (value, aux), grads = value_and_grad(lambda p: ((p["w"] ** 2).sum(), {"double": 2 * p["w"]}), params,
+                                         has_aux=True)
     close((value, aux["double"], grads["w"]), ((params["w"] ** 2).sum(), 2 * params["w"], 2 * params["w"]))
     assert torch.equal(grads["unused"], torch.zeros(2))
     assert not any(t.requires_grad for t in (value, aux["double"], *grads.values()))
@@ -41,13 +42,14 @@ def test_gradient_under_no_grad_and_of_shared_parameters():
     close((grads["a"], grads["b"]), (w, w))
 
 
-@pytest.mark.parametrize(("loss", "said"), [(lambda p: p["w"], r"returned \(3,\)"), (lambda p: 1.0, "returned float")])
+@pytest.mark.parametrize(("loss", "said"),
+                         [(lambda p: p["w"], r"returned \(3,\)"), (lambda p: 1.0, "returned float")])
 def test_a_loss_that_is_not_a_number_is_refused(loss, said):
     with pytest.raises(ValueError, match=f"must return a 0-d tensor, it {said}"):
         value_and_grad(loss, {"w": normal(3)})
 
 
-# ---- loop, eager ------------------------------------------------------------------------------------------------
+# ---- loop, eager ---------------------------------------------------------------------------------
 
 def test_loop_is_a_running_sum():
     xs = normal(6, 2)
@@ -58,7 +60,8 @@ def test_loop_is_a_running_sum():
 def test_loop_takes_trees_and_nothing():
     def body(carry, x):
         return {"a": carry["a"] + x[0], "b": carry["b"] * x[1]["k"]}, None
-    last, ys = loop(body, {"a": torch.zeros(()), "b": torch.ones(())}, (torch.arange(4.0), {"k": torch.full((4,), 2.0)}))
+    last, ys = loop(body, {"a": torch.zeros(()), "b": torch.ones(())},
+                    (torch.arange(4.0), {"k": torch.full((4,), 2.0)}))
     assert last["a"] == 6 and last["b"] == 16 and ys is None
 
 
@@ -68,14 +71,15 @@ def test_lengths_that_differ_are_refused(xs):
         loop(lambda c, x: (c, None), torch.zeros(()), xs)
 
 
-# ---- trace ------------------------------------------------------------------------------------------------------
+# ---- trace ---------------------------------------------------------------------------------------
 
 def names_of(graph):
     return [str(n.target) for n in graph.graph.nodes if n.op == "call_function"]
 
 
 def test_inputs_and_outputs_are_named():
-    graph = trace(lambda state, live: ({"net.w": state["net.w"] * live["lr"]}, {"loss": state["net.w"].sum()}),
+    graph = trace(lambda state, live: ({"net.w": state["net.w"] * live["lr"]},
+                                       {"loss": state["net.w"].sum()}),
                   ({"net.w": normal(2), "t": torch.tensor(0.0)}, {"lr": torch.tensor(0.1)}))
     assert graph.meta["inputs"] == ["state/net.w", "state/t", "live/lr"]
     assert graph.meta["outputs"] == ["0/net.w", "1/loss"]
@@ -101,20 +105,24 @@ def test_tracing_what_is_not_a_tensor_is_refused():
         trace(lambda x: {"k": 1}, (normal(2),))
 
 
-@pytest.mark.parametrize("f", [lambda x: x + torch.randn(3), lambda x: x + torch.rand_like(x), lambda x: torch.bernoulli(x.sigmoid()),
+@pytest.mark.parametrize("f", [lambda x: x + torch.randn(3), lambda x: x + torch.rand_like(x),
+                               lambda x: torch.bernoulli(x.sigmoid()),
                                lambda x: torch.dropout(x, 0.5, True)])
 def test_random_operators_are_refused_by_name(f):
-    with pytest.raises(ValueError, match=r"aten\.\w+\.\w+ draws random numbers inside a traced function; declare"):
+    with pytest.raises(ValueError,
+                       match=r"aten\.\w+\.\w+ draws random numbers inside a traced function; declare"):
         trace(f, (normal(3),))
 
 
-@pytest.mark.parametrize("f", [lambda x: x if x.sum() > 0 else -x, lambda x: x * float(x[0]), lambda x: x[: int(x.numel() * x[0].item())]])
+@pytest.mark.parametrize("f", [lambda x: x if x.sum() > 0 else -x, lambda x: x * float(x[0]),
+                               lambda x: x[: int(x.numel() * x[0].item())]])
 def test_python_decisions_on_values_are_refused(f):
     with pytest.raises(ValueError, match="decides in Python on the value of a tensor.*torch.where"):
         trace(f, (normal(3),))
 
 
-@pytest.mark.parametrize("f", [lambda x: x[x > 0].sum(), lambda x: torch.nonzero(x), lambda x: torch.unique(x)])
+@pytest.mark.parametrize("f", [lambda x: x[x > 0].sum(), lambda x: torch.nonzero(x),
+                               lambda x: torch.unique(x)])
 def test_shapes_from_values_are_refused(f):
     with pytest.raises(ValueError, match=r"aten\.\w+\.?\w* gives a tensor whose shape depends on values"):
         trace(f, (normal(3),))
@@ -130,7 +138,7 @@ def test_a_function_with_hidden_state_is_caught():
         trace(counts, (normal(3),))
 
 
-# ---- loops, recorded --------------------------------------------------------------------------------------------
+# ---- loops, recorded -----------------------------------------------------------------------------
 
 W, B = normal(3, 3) * 0.5, normal(3) * 0.1
 
@@ -163,14 +171,16 @@ ARGS = ({"w": W, "b": B}, normal(4, 3), normal(7, 4, 3), torch.tensor(0.3))
 def test_the_body_is_recorded_once_however_long_the_loop():
     graphs = [trace(gradient_step, (ARGS[0], ARGS[1], normal(n, 4, 3), ARGS[3])) for n in (3, 50)]
     assert len(names_of(graphs[0])) == len(names_of(graphs[1])) < 40
-    assert names_of(graphs[1]).count("nde_lab.loop.default") == names_of(graphs[1]).count("nde_lab.loop_reverse.default") == 1
+    for operator in ("nde_lab.loop.default", "nde_lab.loop_reverse.default"):
+        assert names_of(graphs[1]).count(operator) == 1
 
 
 def test_recorded_gradients_equal_eager_ones_for_carry_xs_and_captured():
     graph = trace(gradient_step, ARGS)
     for args in (ARGS, tree_map(lambda t: 0.7 * t + 0.1, ARGS)):
         value, grads = gradient_step(*args)
-        close(graph(*tree_leaves(args)), [value, *(grads[k] for k in ("w", "b", "z0", "noise", "scale"))], 1e-7)
+        close(graph(*tree_leaves(args)), [value, *(grads[k] for k in ("w", "b", "z0", "noise", "scale"))],
+              1e-7)
 
 
 def tree_map(f, tree):
@@ -236,7 +246,8 @@ def test_captured_tensors_are_found_by_identity():
 
 
 def test_a_carry_that_changes_shape_is_refused():
-    with pytest.raises(ValueError, match=r"return the carry in the shape and dtype it got, but turned \(\(3,\)"):
+    with pytest.raises(ValueError,
+                       match=r"return the carry in the shape and dtype it got, but turned \(\(3,\)"):
         trace(lambda z: loop(lambda c, x: (c[:2], None), z, torch.arange(3.0)), (normal(3),))
 
 
@@ -268,7 +279,9 @@ def test_a_failed_trace_leaves_loops_eager():
 
 def test_eager_use_imports_nothing_heavy():
     code = ("import sys, torch; from nde_lab.autodiff import loop, value_and_grad;"
-            "value_and_grad(lambda p: loop(lambda c, x: (c + p['w'] * x, None), torch.zeros(()), torch.ones(3))[0],"
-            " {'w': torch.ones(())}); print('torch._dynamo' in sys.modules, 'sympy' in sys.modules)")
+            "body = lambda w: lambda c, x: (c + w * x, None);"
+            "value_and_grad(lambda p: loop(body(p['w']), torch.zeros(()), torch.ones(3))[0],"
+            "               {'w': torch.ones(())});"
+            "print('torch._dynamo' in sys.modules, 'sympy' in sys.modules)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

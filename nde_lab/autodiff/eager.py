@@ -20,9 +20,9 @@ def tree_map_tensors(fn: Callable, tree: Any) -> Any:
 def value_and_grad(loss: Callable, params: dict[str, Tensor], *, has_aux: bool = False):
     """Value and gradient of ``loss`` at ``params``.
 
-    ``loss(params)`` returns a 0-d tensor, or ``(0-d tensor, aux)`` with ``has_aux=True``. Returns ``(value, grads)``
-    or ``((value, aux), grads)``; ``grads`` has the keys and shapes of ``params``, zero where the loss does not depend
-    on an entry. Nothing is left attached to autograd.
+    ``loss(params)`` returns a 0-d tensor, or ``(0-d tensor, aux)`` with ``has_aux=True``. Returns ``(value,
+    grads)`` or ``((value, aux), grads)``; ``grads`` has the keys and shapes of ``params``, zero where the
+    loss does not depend on an entry. Nothing is left attached to autograd.
     """
     leaves = {name: p.detach().requires_grad_() for name, p in params.items()}
     with torch.enable_grad():
@@ -33,7 +33,8 @@ def value_and_grad(loss: Callable, params: dict[str, Tensor], *, has_aux: bool =
             raise ValueError(f"the loss must return a 0-d tensor, it returned {got}; take a mean or a sum")
         grads = (torch.autograd.grad(value, list(leaves.values()), allow_unused=True) if value.requires_grad
                  else [None] * len(leaves))
-    grads = {n: torch.zeros_like(p) if g is None else g for (n, p), g in zip(leaves.items(), grads, strict=True)}
+    grads = {n: torch.zeros_like(p) if g is None else g for (n, p),
+             g in zip(leaves.items(), grads, strict=True)}
     value, aux = value.detach(), tree_map_tensors(Tensor.detach, aux)
     return ((value, aux), grads) if has_aux else (value, grads)
 
@@ -41,8 +42,8 @@ def value_and_grad(loss: Callable, params: dict[str, Tensor], *, has_aux: bool =
 def loop(body: Callable, carry: Any, xs: Any) -> tuple[Any, Any]:
     """Repeat ``carry, y = body(carry, x)`` over the leading axis of ``xs``.
 
-    ``carry``, ``xs`` and ``y`` are pytrees (tensor, tuple, dict or None). The leaves of ``xs`` share their leading
-    length n >= 1; returns the last carry and the ``y`` stacked on a new axis 0.
+    ``carry``, ``xs`` and ``y`` are pytrees (tensor, tuple, dict or None). The leaves of ``xs`` share their
+    leading length n >= 1; returns the last carry and the ``y`` stacked on a new axis 0.
     """
     n, at = turns(xs)
     if (recorded := getattr(RECORDER, "loop", None)) is not None:
@@ -57,9 +58,11 @@ def loop(body: Callable, carry: Any, xs: Any) -> tuple[Any, Any]:
 def turns(xs: Any) -> tuple[int, Callable[[int], Any]]:
     """The number of turns that ``xs`` asks for, and the function i -> xs[i]."""
     leaves, spec = pytree.tree_flatten(xs)
-    lengths = {leaf.shape[0] if isinstance(leaf, Tensor) and leaf.dim() else 0 for leaf in leaves if leaf is not None}
+    lengths = {leaf.shape[0] if isinstance(leaf, Tensor) and leaf.dim() else 0 for leaf in leaves
+               if leaf is not None}
     if len(lengths) != 1 or 0 in lengths:
-        raise ValueError(f"loop needs xs whose leaves share one leading length >= 1, got lengths {sorted(lengths)}")
+        raise ValueError("loop needs xs whose leaves share one leading length >= 1, got lengths "
+                         f"{sorted(lengths)}")
     return lengths.pop(), lambda i: pytree.tree_unflatten([x if x is None else x[i] for x in leaves], spec)
 
 

@@ -21,8 +21,8 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Body:
-    """One turn. forward: (carries, x, captured) -> (carries, y, saved); reverse: (cotangents of carries and y, x,
-    captured, saved) -> cotangents of the wanted inputs. Shapes are those of one turn."""
+    """One turn. forward: (carries, x, captured) -> (carries, y, saved); reverse: (cotangents of carries and
+    y, x, captured, saved) -> cotangents of the wanted inputs. Shapes are those of one turn."""
     forward: Callable
     reverse: Callable | None
     turns: int
@@ -51,7 +51,8 @@ def call(key: str, tensors: list[Tensor]) -> list[Tensor]:
 @torch.library.custom_op("nde_lab::loop", mutates_args=())
 def _loop(key: str, tensors: list[Tensor]) -> list[Tensor]:
     b = BODIES[key]
-    carries, xs, captured = tensors[:b.carries], tensors[b.carries:b.carries + b.xs], tensors[b.carries + b.xs:]
+    split = b.carries + b.xs
+    carries, xs, captured = tensors[:b.carries], tensors[b.carries:split], tensors[split:]
     carries, stacks = list(carries), []
     for i in range(b.turns):
         out = b.forward(*carries, *(x[i] for x in xs), *captured)
@@ -74,7 +75,8 @@ def _loop_reverse(key: str, tensors: list[Tensor]) -> list[Tensor]:
     of_x: dict[int, list[Tensor]] = {i: [] for i in which if k <= i < k + b.xs}
     of_captured: dict[int, Tensor] = {}
     for i in reversed(range(b.turns)):
-        grads = dict(zip(which, b.reverse(*grad_carry, *(g[i] for g in grad_ys), *(x[i] for x in xs), *captured,
+        grads = dict(zip(which, b.reverse(*grad_carry, *(g[i] for g in grad_ys), *(x[i] for x in xs),
+                                          *captured,
                                           *(s[i] for s in saved)), strict=True))
         grad_carry = [grads.get(j, grad_carry[j]) for j in range(k)]
         for j in of_x:
@@ -122,22 +124,23 @@ def _backward(ctx, grads):
 
 
 def _backward_twice(ctx, grads):
-    raise ValueError("a recorded loop has a first derivative only; for a gradient of a gradient through a loop, trace "
-                     "with unroll=True")
+    raise ValueError("a recorded loop has a first derivative only; for a gradient of a gradient through a "
+                     "loop, trace with unroll=True")
 
 
 _loop.register_autograd(_backward, setup_context=_save)
 _loop_reverse.register_autograd(_backward_twice)
 
 
-# ---- vmap: the batched loop is the loop of the batched body -----------------------------------------------------
+# ---- vmap: the batched loop is the loop of the batched body --------------------------------------
 
 def _batched(key: str, pattern: tuple[bool, ...], reverse: bool) -> str:
     """A body whose turn is ``vmap`` of the turn of ``key``; pattern says which of its inputs are batched."""
     name = f"{key}.vmap{'r' if reverse else 'f'}{''.join('01'[p] for p in pattern)}"
     if name not in BODIES:
         b = BODIES[key]
-        inner = torch.vmap(b.reverse if reverse else b.forward, in_dims=tuple(0 if p else None for p in pattern),
+        inner = torch.vmap(b.reverse if reverse else b.forward,
+                           in_dims=tuple(0 if p else None for p in pattern),
                            out_dims=0)
         BODIES[name] = Body(**{**b.__dict__, ("reverse" if reverse else "forward"): inner})
     return name

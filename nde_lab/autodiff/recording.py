@@ -1,10 +1,11 @@
 """A loop as one operator: its body and the reverse of its body recorded once each.
 
-``record`` stands in for ``loop`` while tracing. It (1) runs the body once to find the tensors it closes over, (2) traces
-the body together with its vector-Jacobian product, (3) splits that joint graph into a forward and a reverse graph, and
-(4) calls the operator ``nde_lab::loop``, whose autograd rule calls ``nde_lab::loop_reverse``. What the reverse needs
-from the forward pass is saved turn by turn: results of matrix products, reductions and transcendental functions are
-stored, cheap element-wise results and views are computed again.
+``record`` stands in for ``loop`` while tracing. It (1) runs the body once to find the tensors it closes over,
+(2) traces the body together with its vector-Jacobian product, (3) splits that joint graph into a forward and
+a reverse graph, and (4) calls the operator ``nde_lab::loop``, whose autograd rule calls
+``nde_lab::loop_reverse``. What the reverse needs from the forward pass is saved turn by turn: results of
+matrix products, reductions and transcendental functions are stored, cheap element-wise results and views are
+computed again.
 """
 from __future__ import annotations
 
@@ -23,8 +24,10 @@ from nde_lab.autodiff.eager import turns
 from nde_lab.autodiff.operators import Body
 
 # Operators that the reverse pass computes again rather than reads from memory.
-CHEAP = {"add", "sub", "mul", "div", "neg", "where", "gt", "lt", "ge", "le", "eq", "ne", "t", "transpose", "permute",
-         "view", "reshape", "_unsafe_view", "expand", "unsqueeze", "squeeze", "select", "slice", "detach", "alias",
+CHEAP = {"add", "sub", "mul", "div", "neg", "where", "gt", "lt", "ge", "le", "eq", "ne", "t", "transpose",
+         "permute",
+         "view", "reshape", "_unsafe_view", "expand", "unsqueeze", "squeeze", "select", "slice", "detach",
+         "alias",
          "relu", "sin", "cos", "zeros_like", "ones_like", "full_like", "full", "scalar_tensor", "clone"}
 
 
@@ -55,7 +58,8 @@ class _Substitute(TorchFunctionMode):
         self.table = {id(o): n for o, n in zip(old, new, strict=True)}
 
     def swap(self, tree):
-        return pytree.tree_map(lambda leaf: self.table.get(id(leaf), leaf) if isinstance(leaf, Tensor) else leaf, tree)
+        return pytree.tree_map(lambda leaf: self.table.get(id(leaf), leaf) if isinstance(leaf, Tensor)
+                               else leaf, tree)
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         return func(*self.swap(args), **self.swap(kwargs or {}))
@@ -148,7 +152,8 @@ def _trace_body(flat_body: Callable, c0: list, x0: list, captured: list, wanted:
         c1, y0 = flat_body([_example(c) for c in c0], [_example(x) for x in x0])
         cotangents = [torch.ones_like(t) for t in c1 + y0] if grads else []
         gm = make_fx(joint)([_example(t) for t in examples], cotangents)
-    return operators.register(_split(gm.graph, gm, len(examples), len(c1) + len(y0), k, len(x0), wanted, n, sizes))
+    return operators.register(_split(gm.graph, gm, len(examples), len(c1) + len(y0), k, len(x0), wanted, n,
+                                     sizes))
 
 
 def _split(graph: Graph, gm: GraphModule, n_in: int, n_out: int, k: int, n_x: int, wanted, n, sizes) -> Body:

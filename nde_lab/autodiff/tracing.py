@@ -21,15 +21,16 @@ def trace(fn: Callable, args: tuple, *, unroll: bool = False, check: bool = True
     """See ``nde_lab.autodiff.trace``."""
     leaves, spec = pytree.tree_flatten(tuple(args))
     if bad := [type(leaf).__name__ for leaf in leaves if not isinstance(leaf, Tensor)]:
-        raise ValueError(f"trace takes pytrees of tensors, found {bad[0]}; wrap numbers with torch.tensor or close "
-                         "over them")
+        raise ValueError(f"trace takes pytrees of tensors, found {bad[0]}; wrap numbers with torch.tensor "
+                         "or close over them")
     meta: dict[str, Any] = {"inputs": _input_names(fn, args)}
 
     def flat(*tensors: Tensor) -> list[Tensor]:
         out = fn(*pytree.tree_unflatten(list(tensors), spec))
         paths, meta["out_spec"] = pytree.tree_flatten_with_path(out)
         meta["outputs"] = ["/".join(_key(k) for k in path) for path, _ in paths]
-        if wrong := [n for n, (_, v) in zip(meta["outputs"], paths, strict=True) if not isinstance(v, Tensor)]:
+        if wrong := [n for n, (_, v) in zip(meta["outputs"], paths, strict=True)
+                     if not isinstance(v, Tensor)]:
             raise ValueError(f"a traced function returns tensors only; {wrong[0] or 'its result'} is not one")
         return [v for _, v in paths]
 
@@ -75,8 +76,9 @@ def _input_names(fn: Callable, args: tuple) -> list[str]:
 def _refusal(error: RuntimeError, fn: Callable) -> Exception:
     text = str(error)
     if "_local_scalar_dense" in text:
-        return ValueError(f"{getattr(fn, '__name__', 'the function')} decides in Python on the value of a tensor (an if, "
-                          "float(), .item() or a shape taken from values); use torch.where, or make it a fixed knob")
+        name = getattr(fn, "__name__", "the function")
+        return ValueError(f"{name} decides in Python on the value of a tensor (an if, float(), .item() or a "
+                          "shape taken from values); use torch.where, or make it a fixed knob")
     return error
 
 
@@ -85,7 +87,8 @@ def tidy(gm: GraphModule) -> None:
     graph = gm.graph
     for node in list(graph.nodes):
         if node.op == "call_function" and node.target in (aten.detach.default, aten.alias.default,
-                                                          aten.lift_fresh_copy.default, aten.lift_fresh.default):
+                                                          aten.lift_fresh_copy.default,
+                                                          aten.lift_fresh.default):
             node.replace_all_uses_with(node.args[0])
             graph.erase_node(node)
     graph.eliminate_dead_code()
@@ -97,11 +100,11 @@ def refuse(gm: GraphModule) -> None:
     for node in gm.graph.nodes:
         tags = getattr(node.target, "tags", ()) if node.op == "call_function" else ()
         if torch.Tag.nondeterministic_seeded in tags:
-            raise ValueError(f"{node.target} draws random numbers inside a traced function; declare the tensor in "
-                             "draws() and take it from `noise`")
+            raise ValueError(f"{node.target} draws random numbers inside a traced function; declare the "
+                             "tensor in draws() and take it from `noise`")
         if torch.Tag.dynamic_output_shape in tags and not _static_index(node):
-            raise ValueError(f"{node.target} gives a tensor whose shape depends on values; use torch.where or a "
-                             "fixed-size index")
+            raise ValueError(f"{node.target} gives a tensor whose shape depends on values; use torch.where "
+                             "or a fixed-size index")
 
 
 def _static_index(node: Node) -> bool:
@@ -126,7 +129,8 @@ def loops_of(gm: GraphModule) -> list[str]:
 
 
 def _close(e: Tensor, g: Tensor) -> bool:
-    """Equal up to rounding, which is measured against the largest finite entry (gradients may span many orders)."""
+    """Equal up to rounding, which is measured against the largest finite entry (gradients may span many
+    orders)."""
     if not e.is_floating_point() or not e.numel():
         return torch.equal(e, g)
     size = torch.nan_to_num(e, 0.0, 0.0, 0.0).abs().max().item()
@@ -134,13 +138,16 @@ def _close(e: Tensor, g: Tensor) -> bool:
 
 
 def compare(gm: GraphModule, flat: Callable, leaves: list[Tensor]) -> None:
-    """Traced against eager on inputs that differ a little from those of the trace; a difference is a ValueError."""
+    """Traced against eager on inputs that differ a little from those of the trace; a difference is a
+    ValueError."""
     made = torch.Generator().manual_seed(0)
-    moved = [t.detach() * (1 + 0.01 * torch.rand(t.shape, generator=made, dtype=t.dtype)) if t.is_floating_point()
+    moved = [t.detach() * (1 + 0.01 * torch.rand(t.shape, generator=made, dtype=t.dtype))
+             if t.is_floating_point()
              else t.detach().clone() for t in leaves]
     with torch.no_grad():
         expected, got = flat(*moved), gm(*moved)
     for name, e, g in zip(gm.meta["outputs"], expected, got, strict=True):
         if e.shape != g.shape or e.dtype != g.dtype or not _close(e, g):
-            raise ValueError(f"the traced function and the function itself differ in {name or 'the result'}; it "
-                             "depends on something besides its arguments (a counter, a cache, a tensor it changes)")
+            raise ValueError(f"the traced function and the function itself differ in {name or 'the result'}; "
+                             "it depends on something besides its arguments (a counter, a cache, a tensor it "
+                             "changes)")

@@ -1,27 +1,37 @@
 """Lowering: traced torch functions to one small JavaScript module, with WebAssembly SIMD inside.
 
-    lowered = lower({"init": graph, "step": graph, "observe": graph})      # graphs from nde_lab.autodiff.trace
-    lowered.source      a JavaScript function expression (str): no import, no fetch, safe in a classic script or a worker
-    lowered.manifest    {"programs": {name: {"inputs": [...], "outputs": [...]}}, "bytes": {...}}; inputs and outputs are
-                        lists of {"name", "shape", "dtype"} with dtype "float32", "int32" or "bool"
+    lowered = lower({"init": graph, "step": graph, "observe": graph})
 
-Calling it in JavaScript:
+The graphs come from ``nde_lab.autodiff.trace``. ``lowered.source`` is a JavaScript function expression (no
+import, no fetch, safe in a classic script or a worker); ``lowered.manifest`` is ``{"programs": {name:
+{"inputs": [...], "outputs": [...]}}, "bytes": {...}}`` with inputs and outputs as lists of {"name", "shape",
+"dtype"}, dtype one of "float32", "int32", "bool". In JavaScript:
 
-    const made = (SOURCE)({wasm: true})      // {wasm: false} forces plain JavaScript; without SIMD it is chosen by itself
+    const made = (SOURCE)({wasm: true})      // {wasm: false} forces plain JavaScript;
+                                             // without SIMD it is chosen by itself
     made.engine                              // "wasm" or "plain"
     const out = made.programs.step({"state/w": Float32Array, "live/lr": 0.01, ...})
-    out["info/loss"]                         // a typed array (length 1 for a 0-d tensor)
+    out["1/loss"]                            // a typed array (length 1 for a 0-d tensor)
 
-* Arrays are flat, row-major: Float32Array, Int32Array (torch int64 becomes int32), Uint8Array of 0/1 for bool.
-* A 0-d input may be a number. An input that is left out keeps the value of the last call (data once, then state).
-* Outputs are views of the module's memory, overwritten by the next call of the same program: copy (``.slice()``) what
-  must last. Passing one program's outputs on as inputs is fine: inputs are copied in before anything runs.
+* Arrays are flat, row-major: Float32Array, Int32Array (torch int64 becomes int32), Uint8Array of 0/1 for
+  bool.
+* A 0-d input may be a number. An input that is left out keeps the value of the last call (data once, then
+  state).
+* Outputs are views of the module's memory, overwritten by the next call of the same program: copy
+  (``.slice()``) what must last. Passing one program's outputs on as inputs is fine: inputs are copied in
+  before anything runs.
 * Names are those of ``graph.meta["inputs"]`` and ``graph.meta["outputs"]``.
 * Compiling is synchronous: call the source in a worker (the main thread limits synchronous compilation).
-* Errors: ``Error`` for an unknown input name or a wrong number of entries. Numerical trouble is not an error: look at
-  the program's own "ok" output.
+* Errors: ``Error`` for an unknown input name or a wrong number of entries. Numerical trouble is not an error:
+  look at the program's own "ok" output.
 
-Unknown operators, float64 tensors and empty tensors are refused at lowering time with a ValueError that names them.
+Unknown operators, float64 tensors and empty tensors are refused at lowering time with a ValueError naming
+them.
+
+The way through the folder: decompose (torch's operators to those of the table) -> build (graph to expressions
+and statements of ``ir``; the table is elementwise, shapes, reductions, indexing, loops) -> plan (hoisting,
+merging, memory) -> nest (loops) -> emit with expressions, kernels, functions, matmul, wasm (machine code),
+and plain (the same as JavaScript) -> package.
 """
 from __future__ import annotations
 
@@ -34,7 +44,7 @@ def lower(graphs: dict, *, plain: bool = True) -> Lowered:
     plain=False leaves out the plain JavaScript engine (smaller; fails where WebAssembly SIMD is missing).
     Raises ValueError naming an operator or dtype outside the supported set.
     """
-    from nde_lab.explore.lowering.package import package     # imports torch's decompositions
+    from nde_lab.explore.lowering.package import package  # imports torch's decompositions
     return package(graphs, plain=plain)
 
 

@@ -12,8 +12,20 @@ import numpy as np
 import torch
 from torch.fx import GraphModule, Node
 
-from nde_lab.explore.lowering.ir import (BOOL, COSTLY, FLOAT, INT, Buffer, Expr, Pool, Program, Store, View, numel,
-                                         row_major)
+from nde_lab.explore.lowering.ir import (
+    BOOL,
+    COSTLY,
+    FLOAT,
+    INT,
+    Buffer,
+    Expr,
+    Pool,
+    Program,
+    Store,
+    View,
+    numel,
+    row_major,
+)
 
 TABLE: dict[str, Callable] = {}          # "aten.mul.Tensor" -> function(builder, *args, **kwargs)
 DTYPES = {torch.float32: FLOAT, torch.int64: INT, torch.int32: INT, torch.bool: BOOL, torch.uint8: INT}
@@ -53,7 +65,8 @@ def dtype_of(dtype: torch.dtype) -> str:
 
 def refuse_empty(t) -> None:
     if isinstance(t, torch.Tensor) and t.numel() == 0:
-        raise ValueError(f"the page engine has no empty tensors; a traced function made one of shape {tuple(t.shape)}")
+        raise ValueError("the page engine has no empty tensors; a traced function made one of shape "
+                         f"{tuple(t.shape)}")
 
 
 class Builder:
@@ -64,9 +77,9 @@ class Builder:
         self.bodies = bodies or {}                    # key of a recorded loop -> Body
         self.node: Node | None = None                 # the call being lowered
         self.statements: list = []
-        self.meta: torch.Tensor | None = None         # shape and dtype of the result of the operator being lowered
+        self.meta: torch.Tensor | None = None         # shape and dtype of the result being lowered
 
-    # ---- values -----------------------------------------------------------------------------------------------
+    # ---- values ----------------------------------------------------------------------------------
     @property
     def dtype(self) -> str:
         """The dtype of the operator being lowered."""
@@ -116,7 +129,7 @@ class Builder:
         kinds = tensors + [n for n in numbers if n == FLOAT or n not in tensors]
         return FLOAT if FLOAT in kinds else INT if INT in kinds else BOOL
 
-    # ---- views --------------------------------------------------------------------------------------------------
+    # ---- views -----------------------------------------------------------------------------------
     def viewed(self, x: Value, shape, change: Callable[[View], View | None]) -> Value:
         """``x`` seen through ``change``; written to memory first where an expression cannot follow."""
         shape = tuple(shape)
@@ -155,7 +168,7 @@ class Builder:
         """A new buffer."""
         return View(Buffer(numel(shape)), tuple(shape), row_major(shape))
 
-    # ---- arithmetic -----------------------------------------------------------------------------------------------
+    # ---- arithmetic ------------------------------------------------------------------------------
     def apply(self, op: str, dtype: str, *operands: Value) -> Value:
         """Element-wise ``op`` with broadcasting; operands are already in the dtype that it wants."""
         shape = tuple(torch.broadcast_shapes(*(x.shape for x in operands)))
@@ -165,7 +178,7 @@ class Builder:
         """``op`` on operands promoted to the result's dtype."""
         return self.apply(op, self.dtype, *(self.value(x, self.dtype) for x in operands))
 
-    # ---- graphs ---------------------------------------------------------------------------------------------------
+    # ---- graphs ----------------------------------------------------------------------------------
     def run(self, gm: GraphModule, inputs: list[Value]) -> list[Value]:
         """Lower a whole graph on these inputs; returns its outputs."""
         env: dict[Node, object] = {}
@@ -187,7 +200,7 @@ class Builder:
             elif node.op == "get_attr":
                 known[node] = _attribute(gm, node.target)
             elif node.op == "call_function":
-                if not _is_getitem(node) and all(a in known for a in node.all_input_nodes) and _foldable(node):
+                if _foldable(node) and all(a in known for a in node.all_input_nodes):
                     known[node] = _fold(node, known)
                     continue
                 args = [operand(a) for a in node.args]
@@ -204,8 +217,8 @@ class Builder:
             return args[0][args[1]]
         name = str(node.target)
         if name not in TABLE:
-            raise ValueError(f"the page engine has no operator {name}; write it with others, or give this experiment "
-                             "the stored engine")
+            raise ValueError(f"the page engine has no operator {name}; write it with others, or give this "
+                             "experiment the stored engine")
         return TABLE[name](self, *args, **kwargs)
 
     def _settle(self, node: Node, x):
@@ -224,7 +237,8 @@ def _is_getitem(node: Node) -> bool:
 
 def _foldable(node: Node) -> bool:
     val = node.meta.get("val")
-    return getattr(node.target, "namespace", "") == "aten" and isinstance(val, torch.Tensor) and val.numel() < 10**6
+    known = getattr(node.target, "namespace", "") == "aten" and isinstance(val, torch.Tensor)
+    return known and val.numel() < 10**6
 
 
 def _fold(node: Node, known: dict) -> torch.Tensor:
@@ -245,11 +259,13 @@ def build(gm: GraphModule, inputs: list[tuple[str, tuple[int, ...], str]], outpu
     """The program of a graph whose inputs and outputs have these names (dtypes are those of ir)."""
     b = Builder(bodies)
     ins = [(name, shape, dtype, Buffer(numel(shape), "input", name)) for name, shape, dtype in inputs]
-    values = [Value(b.pool.load(View(buf, shape, row_major(shape)), dtype), shape) for _, shape, dtype, buf in ins]
+    values = [Value(b.pool.load(View(buf, shape, row_major(shape)), dtype), shape) for _, shape, dtype,
+              buf in ins]
     outs, taken = [], set()
     for name, x in zip(outputs, b.run(gm, values), strict=True):
         # A result that already fills a temporary buffer becomes the output as it is.
-        if not (x.expr.is_view and x.view.whole and x.view.buffer.kind == "temp" and x.view.buffer not in taken):
+        if not (x.expr.is_view and x.view.whole and x.view.buffer.kind == "temp"
+                and x.view.buffer not in taken):
             room = b.room(x.shape)
             b.statements.append(Store(room, x.expr))
             x = Value(b.pool.load(room, x.dtype), x.shape)

@@ -11,14 +11,17 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from nde_lab.autodiff import operators as loops
 from nde_lab.autodiff.tracing import loops_of, tidy
-from nde_lab.explore.lowering import build, elementwise, indexing, reductions, shapes  # noqa: F401  (fill the table)
+# Importing these fills the table of operators.
+from nde_lab.explore.lowering import build, elementwise, indexing, reductions, shapes  # noqa: F401
 from nde_lab.explore.lowering import loops as _loop_operators  # noqa: F401
 from nde_lab.explore.lowering.build import TABLE, Program, dtype_of
 
 aten = torch.ops.aten
 # Decompositions beyond the core set.
-EXTRA = [aten._softmax, aten._log_softmax, aten.native_layer_norm, aten.logsumexp, aten.elu, aten.hardtanh, aten.gelu,
-         aten.var.correction, aten.index_add, aten.var_mean.correction, aten._unsafe_index, aten.roll, aten.softplus]
+EXTRA = [aten._softmax, aten._log_softmax, aten.native_layer_norm, aten.logsumexp, aten.elu, aten.hardtanh,
+         aten.gelu,
+         aten.var.correction, aten.index_add, aten.var_mean.correction, aten._unsafe_index, aten.roll,
+         aten.softplus]
 
 
 @cache
@@ -29,7 +32,8 @@ def table() -> dict:
 
 
 def decomposed(gm: GraphModule, decompositions: dict) -> GraphModule:
-    """``gm`` traced again through the decompositions (on shapes only), operators that write in place replaced."""
+    """``gm`` traced again through the decompositions (on shapes only), operators that write in place
+    replaced."""
     examples = [torch.empty(v.shape, dtype=v.dtype) for v in
                 (node.meta["val"] for node in gm.graph.nodes if node.op == "placeholder")]
     run = lambda *args: list(gm(*args))                                    # noqa: E731
@@ -51,5 +55,6 @@ def build_program(gm: GraphModule) -> Program:
                                                  if (graph := getattr(loops.BODIES[key], part)) is not None})
               for key in loops_of(gm)}
     values = [node.meta["val"] for node in gm.graph.nodes if node.op == "placeholder"]
-    inputs = [(name, tuple(v.shape), dtype_of(v.dtype)) for name, v in zip(gm.meta["inputs"], values, strict=True)]
+    inputs = [(name, tuple(v.shape), dtype_of(v.dtype)) for name,
+              v in zip(gm.meta["inputs"], values, strict=True)]
     return build.build(decomposed(gm, decompositions), inputs, gm.meta["outputs"], bodies)

@@ -10,8 +10,10 @@ from nde_lab.explore.lowering.ir import BOOL, FLOAT, INT
 
 # aten name -> machine operator, for one float argument
 for _aten, _op in {
-        "neg": "neg", "abs": "abs", "sqrt": "sqrt", "exp": "exp", "log": "log", "tanh": "tanh", "sigmoid": "sigmoid",
-        "sin": "sin", "cos": "cos", "tan": "tan", "floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "round",
+        "neg": "neg", "abs": "abs", "sqrt": "sqrt", "exp": "exp", "log": "log", "tanh": "tanh",
+        "sigmoid": "sigmoid",
+        "sin": "sin", "cos": "cos", "tan": "tan", "floor": "floor", "ceil": "ceil", "trunc": "trunc",
+        "round": "round",
         "log1p": "log1p", "expm1": "expm1", "atan": "atan", "asin": "asin", "acos": "acos", "sinh": "sinh",
         "cosh": "cosh", "asinh": "asinh", "acosh": "acosh", "atanh": "atanh", "erf": "erf"}.items():
     @operator(f"{_aten}.default")

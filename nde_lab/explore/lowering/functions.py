@@ -1,11 +1,12 @@
 """exp, log, tanh, ... of four floats at a time, in WebAssembly.
 
-``pmin`` and ``pmax`` are one machine instruction each where ``min`` and ``max`` are many; they keep a nan in their first
-operand.
+``pmin`` and ``pmax`` are one machine instruction each where ``min`` and ``max`` are many; they keep a nan in
+their first operand.
 
-The polynomials are Chebyshev fits in double precision, rounded to float32 (the interval stands beside each). Results are
-within 2-4 units in the last place of float32; special values (0, infinities, nan) come out as in IEEE arithmetic. What
-is rare in training steps (pow, atan2, ...) calls the engine's own Math functions lane by lane.
+The polynomials are Chebyshev fits in double precision, rounded to float32 (the interval stands beside each).
+Results are within 2-4 units in the last place of float32; special values (0, infinities, nan) come out as in
+IEEE arithmetic. What is rare in training steps (pow, atan2, ...) calls the engine's own Math functions lane
+by lane.
 """
 from __future__ import annotations
 
@@ -36,7 +37,8 @@ class V:
         if isinstance(x, V):
             return x
 
-        # Four copies from a table in memory: one load, where a splat of an immediate takes three instructions.
+        # Four copies from a table in memory: one load, where a splat of an immediate takes three
+        # instructions.
         table = self.code.table
         if table is None:
             def emit():
@@ -143,8 +145,9 @@ def _whole(x: V) -> tuple[V, V]:
 def _power(x: V) -> tuple[V, V]:
     """x = n ln 2 + r with |r| <= ln(2)/2: (e^r - 1, n times 2^23). Within the range of float32 exponents."""
     n, bits = _whole(x * (1 / math.log(2)))
-    r = x - n * 0.693145751953125 - n * 1.42860682030942e-06           # ln 2 = high part (12 bits spare) + rest
-    p = r + r * r * horner(r, 0.5000000014, 0.166665734, 0.0416664569, 0.0083637696, 0.0013934534)   # |r| <= 0.35
+    r = x - n * 0.693145751953125 - n * 1.42860682030942e-06      # ln 2 = high part (12 bits spare) + rest
+    p = r + r * r * horner(r, 0.5000000014, 0.166665734, 0.0416664569, 0.0083637696,
+                           0.0013934534)   # |r| <= 0.35
     return p, bits.shift("shl", 23)
 
 

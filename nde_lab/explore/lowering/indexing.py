@@ -7,18 +7,21 @@ from nde_lab.explore.lowering.build import Builder, Value, operator
 from nde_lab.explore.lowering.ir import BOOL, FLOAT, INT, Store, View
 from nde_lab.explore.lowering.shapes import cut
 
+
 def wrapped(b: Builder, i: Value, n: int) -> Value:
     """An index made safe: negative ones count from the end, others are kept inside the axis."""
     i = b.value(i, INT)
     if i.expr.op == "const":
         return b.const(i.expr.value % n, INT, i.shape)
-    i = b.apply("where", INT, b.apply("lt", BOOL, i, b.const(0, INT)), b.apply("add", INT, i, b.const(n, INT)), i)
+    i = b.apply("where", INT, b.apply("lt", BOOL, i, b.const(0, INT)),
+                b.apply("add", INT, i, b.const(n, INT)), i)
     i = b.apply("max", INT, b.apply("min", INT, i, b.const(n - 1, INT)), b.const(0, INT))
     return i if b.pool.weight(i.expr) < 40 else b.stored(i)
 
 
 def place(b: Builder, view: View, indices: list[Value | None]) -> tuple[View, list[Value], tuple[int, ...]]:
-    """Advanced indexing ``view[indices]``: the view over the result's axes, the index values, and their strides."""
+    """Advanced indexing ``view[indices]``: the view over the result's axes, the index values, and their
+    strides."""
     which = [d for d, i in enumerate(indices) if i is not None]
     lead = tuple(torch.broadcast_shapes(*(indices[d].shape for d in which)))
     together = which == list(range(which[0], which[0] + len(which)))
@@ -33,7 +36,8 @@ def place(b: Builder, view: View, indices: list[Value | None]) -> tuple[View, li
         i = wrapped(b, indices[d], view.shape[d])
         i = b.expand(i, lead)
         tail = (*lead, *(1 for _ in after))
-        i = b.viewed(i, tail, lambda v, tail=tail: v.moved(shape=tail, strides=(*v.strides, *(0 for _ in after))))
+        i = b.viewed(i, tail, lambda v,
+                     tail=tail: v.moved(shape=tail, strides=(*v.strides, *(0 for _ in after))))
         out.append(b.expand(i, shape))
     return view.moved(shape=shape, strides=strides), out, tuple(view.strides[d] for d in which)
 
@@ -60,7 +64,8 @@ def _embedding(b: Builder, weight: Value, i: Value, *_, **__) -> Value:
 def along(b: Builder, view: View, dim: int, i: Value) -> tuple[View, tuple, tuple[int, ...]]:
     """The elements ``view[..., i, ...]`` with i of the result's shape (gather, scatter)."""
     strides = [0 if d == dim else s for d, s in enumerate(view.strides)]
-    return view.moved(shape=i.shape, strides=strides), (wrapped(b, i, view.shape[dim]).expr,), (view.strides[dim],)
+    return view.moved(shape=i.shape, strides=strides), (wrapped(b, i, view.shape[dim]).expr,
+                                                        ), (view.strides[dim],)
 
 
 @operator("gather.default")

@@ -1,9 +1,10 @@
 """The small language between torch graphs and machine code: views of buffers, expressions, statements.
 
-Every element of every buffer takes four bytes (float32, int32, or a bool stored as 0 / -1), so one flat memory holds
-everything. A *view* is a window on a buffer (shape, strides, offset, in elements; an offset may move with the turn of
-an enclosing loop). An *expression* is element-wise arithmetic over views of one common shape. A *statement* evaluates
-an expression into a view, reduces it, multiplies two matrices, or repeats other statements.
+Every element of every buffer takes four bytes (float32, int32, or a bool stored as 0 / -1), so one flat
+memory holds everything. A *view* is a window on a buffer (shape, strides, offset, in elements; an offset may
+move with the turn of an enclosing loop). An *expression* is element-wise arithmetic over views of one common
+shape. A *statement* evaluates an expression into a view, reduces it, multiplies two matrices, or repeats
+other statements.
 """
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ class Turn:
 
 @dataclass(frozen=True)
 class View:
-    """Element (i, j, ...) is at ``offset + sum(turn * step for moves) + i strides[0] + j strides[1] + ...``."""
+    """Element (i, j, ...) is at ``offset + sum(turn * step for moves) + i strides[0] + j strides[1] +
+    ...``."""
     buffer: Buffer
     shape: tuple[int, ...]
     strides: tuple[int, ...]
@@ -46,7 +48,8 @@ class View:
 
     @property
     def contiguous(self) -> bool:
-        return all(n == 1 or s == c for n, s, c in zip(self.shape, self.strides, row_major(self.shape), strict=True))
+        return all(n == 1 or s == c for n, s, c in zip(self.shape, self.strides, row_major(self.shape),
+                                                       strict=True))
 
     @property
     def whole(self) -> bool:
@@ -69,12 +72,12 @@ def row_major(shape) -> tuple[int, ...]:
     return tuple(reversed(strides))
 
 
-# ---- expressions: made by a Pool, so that equal expressions are one object -----------------------------------------
+# ---- expressions: made by a Pool, so that equal expressions are one object -----------------------
 
 @dataclass(frozen=True, eq=False)
 class Expr:
-    """op "load": a view (and, for gathers, index expressions with their strides); "const": a number; else operator
-    ``op`` of ``args``. dtype is that of the value."""
+    """op "load": a view (and, for gathers, index expressions with their strides); "const": a number; else
+    operator ``op`` of ``args``. dtype is that of the value."""
     op: str
     dtype: str
     args: tuple[Expr, ...] = ()
@@ -161,11 +164,12 @@ class Pool:
         return self._weights[e]
 
 
-COSTLY = {"exp", "log", "tanh", "sigmoid", "sin", "cos", "pow", "log1p", "expm1", "atan", "atan2", "asin", "acos",
+COSTLY = {"exp", "log", "tanh", "sigmoid", "sin", "cos", "pow", "log1p", "expm1", "atan", "atan2", "asin",
+          "acos",
           "sinh", "cosh", "asinh", "acosh", "atanh", "erf", "tan"}
 
 
-# ---- statements ---------------------------------------------------------------------------------------------------
+# ---- statements ----------------------------------------------------------------------------------
 
 @dataclass(eq=False)
 class Store:
@@ -179,8 +183,9 @@ class Store:
 
 @dataclass(eq=False)
 class Reduce:
-    """out = value combined over the axes ``dims`` (of the full shape ``shape``); op: sum, prod, max, min, all, any,
-    argmax, argmin (index along the single axis). ``out`` has the full shape with stride 0 on ``dims``."""
+    """out = value combined over the axes ``dims`` (of the full shape ``shape``); op: sum, prod, max, min,
+    all, any, argmax, argmin (index along the single axis). ``out`` has the full shape with stride 0 on
+    ``dims``."""
     out: View
     value: Expr
     shape: tuple[int, ...]

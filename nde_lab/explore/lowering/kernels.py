@@ -8,11 +8,12 @@ from nde_lab.explore.lowering.ir import BOOL, FLOAT, INT, Expr, Reduce, Scan
 from nde_lab.explore.lowering.nest import Access
 from nde_lab.explore.lowering.wasm import F32, I32, V128, Code
 
-IDENTITY = {("sum", FLOAT): 0.0, ("sum", INT): 0, ("prod", FLOAT): 1.0, ("prod", INT): 1, ("max", FLOAT): -math.inf,
+IDENTITY = {("sum", FLOAT): 0.0, ("sum", INT): 0, ("prod", FLOAT): 1.0, ("prod", INT): 1,
+            ("max", FLOAT): -math.inf,
             ("min", FLOAT): math.inf, ("max", INT): -2**31, ("min", INT): 2**31 - 1, ("all", BOOL): -1,
             ("any", BOOL): 0}
 COMBINE = {"sum": "add", "prod": "mul", "max": "max", "min": "min", "all": "and", "any": "or"}
-LONG_SUM = 1024                     # elements after which a running sum is put aside (keeps float32 sums accurate)
+LONG_SUM = 1024         # elements after which a running sum is put aside (keeps float32 sums accurate)
 
 
 class Kernel(Expressions):
@@ -41,7 +42,8 @@ class Kernel(Expressions):
             self.places.pop()
 
     def _loop(self, depth: int, wide: bool, inside) -> None:
-        """The whole loop number ``depth``; ``inside(wide)`` writes its body, for vectors and then for the rest."""
+        """The whole loop number ``depth``; ``inside(wide)`` writes its body, for vectors and then for the
+        rest."""
         n = self.nest.sizes[depth]
         if depth != self.nest.vector:
             self._scope(depth, 0, n, wide, lambda: inside(wide))
@@ -70,7 +72,7 @@ class Kernel(Expressions):
             self._apply("add", dtype, wide)
         c.memory("v128.store" if wide else "f32.store" if dtype == FLOAT else "i32.store")
 
-    # ---- reductions -----------------------------------------------------------------------------------------------
+    # ---- reductions ------------------------------------------------------------------------------
     def _reduce(self, depth: int, wide: bool) -> None:
         kept = len(self.nest.sizes) - self.nest.reduced
         if depth < kept:
@@ -180,7 +182,8 @@ class Kernel(Expressions):
         return out
 
     def _arg(self, depth: int, wide: bool) -> None:
-        """argmax, argmin: the first place of the extreme along the one reduced loop (a nan counts as extreme)."""
+        """argmax, argmin: the first place of the extreme along the one reduced loop (a nan counts as
+        extreme)."""
         kept = len(self.nest.sizes) - self.nest.reduced
         if depth < kept:
             self._loop(depth, False, lambda w: self._arg(depth + 1, False))

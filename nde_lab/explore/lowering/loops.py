@@ -33,8 +33,8 @@ def own(b: Builder, x: Value) -> Value:
 
 
 def update(b: Builder, state: list[Value], new: list[Value]) -> None:
-    """state[:] = new at the end of a turn. A new value that reads a state elsewhere than at its own place is completed
-    in a buffer of its own before any state is overwritten."""
+    """state[:] = new at the end of a turn. A new value that reads a state elsewhere than at its own place is
+    completed in a buffer of its own before any state is overwritten."""
     places = {s.view.buffer: s.view for s in state}
     final = []
     for s, x in zip(state, new, strict=True):
@@ -101,7 +101,8 @@ def _loop_reverse(b: Builder, key: str, tensors: list[Value]) -> list[Value | No
             results[i] = own(b, b.const(0, like.dtype, like.shape))
 
     def fill() -> None:
-        out = b.run(body.reverse, [*grad_carry, *map(back, grad_ys), *map(back, xs), *captured, *map(back, saved)])
+        out = b.run(body.reverse, [*grad_carry, *map(back, grad_ys), *map(back, xs), *captured,
+                                   *map(back, saved)])
         grads = dict(zip(which, out, strict=True))
         for place, i in enumerate(which):
             if i < k or place not in used:

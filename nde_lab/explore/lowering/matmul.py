@@ -1,7 +1,8 @@
 """The matrix product in WebAssembly: c (m, n) = a (m, k) @ b (k, n), float32, four columns at a time.
 
-``a`` may have any strides (its entries are broadcast one by one), so products with a transposed left factor need no
-copy; ``b`` and ``c`` have unit stride along n. A tile of 4 rows x 8 columns stays in registers while k runs.
+``a`` may have any strides (its entries are broadcast one by one), so products with a transposed left factor
+need no copy; ``b`` and ``c`` have unit stride along n. A tile of 4 rows x 8 columns stays in registers while
+k runs.
 """
 from __future__ import annotations
 

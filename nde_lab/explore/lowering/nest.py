@@ -1,7 +1,8 @@
 """Loop nests: what a statement iterates over, in an order and a size that suit four-wide machine code.
 
-Both back ends (WebAssembly and plain JavaScript) write their kernels from a ``Nest``: pointers, loops, and for each
-expression the depth of the innermost loop on which it depends, so that it is computed there and not further in.
+Both back ends (WebAssembly and plain JavaScript) write their kernels from a ``Nest``: pointers, loops, and
+for each expression the depth of the innermost loop on which it depends, so that it is computed there and not
+further in.
 """
 from __future__ import annotations
 
@@ -24,8 +25,9 @@ class Access:
 
 @dataclass(eq=False)
 class Nest:
-    """sizes: of the loops, outermost first. vector: which loop runs four at a time (None: scalar). reduced: loops over
-    which the value is combined (innermost ones). ``loads`` and ``outs`` give each expression's and output's access."""
+    """sizes: of the loops, outermost first. vector: which loop runs four at a time (None: scalar). reduced:
+    loops over which the value is combined (innermost ones). ``loads`` and ``outs`` give each expression's and
+    output's access."""
     sizes: tuple[int, ...]
     vector: int | None
     reduced: int                                     # number of innermost loops that are reduced
@@ -57,7 +59,9 @@ def nest(statements: list) -> Nest:
     """The nest of stores over one shape, or of one reduction or scan."""
     first = statements[0]
     shape = first.shape if isinstance(first, Reduce) else first.out.shape
-    reduced = set(first.dims) if isinstance(first, Reduce) else {first.dim} if isinstance(first, Scan) else set()
+    reduced = set()
+    if isinstance(first, (Reduce, Scan)):
+        reduced = set(first.dims) if isinstance(first, Reduce) else {first.dim}
     exprs: dict[Expr, None] = {}
     for s in statements:
         s.value.leaves(exprs)
@@ -77,7 +81,8 @@ def nest(statements: list) -> Nest:
     pointers: dict = {}
 
     def access(view: View, strides, index=(), steps=()) -> Access:
-        return Access(pointers.setdefault(pointer_key(view), (len(pointers), view))[0], tuple(strides), index, steps)
+        return Access(pointers.setdefault(pointer_key(view), (len(pointers), view))[0], tuple(strides), index,
+                      steps)
     loads = {e: access(e.view, table[i], e.args, e.steps) for i, e in enumerate(streams)}
     made = Nest(tuple(sizes), vector, len(sizes) - kept, [], loads,
                 [(access(s.out, table[n + i], getattr(s, "index", ()), getattr(s, "steps", ())), s.value, s)
@@ -134,8 +139,8 @@ def _check_gathers(made: Nest) -> None:
 
 
 def _may_spill(made: Nest, statements: list) -> bool:
-    """May the last vector of each row write up to three elements too many? Yes where those belong to the next row
-    (written later) or to the buffer's padding, and no input is the buffer being written."""
+    """May the last vector of each row write up to three elements too many? Yes where those belong to the next
+    row (written later) or to the buffer's padding, and no input is the buffer being written."""
     v = made.vector
     written = {s.out.buffer for s in statements}
     for s in statements:

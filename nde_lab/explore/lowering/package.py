@@ -44,13 +44,17 @@ def package(graphs: dict, *, plain: bool = True) -> Lowered:
     text = plain_source(blocks, memory) if plain else "null"
     spec = {
         "pages": pages(memory),
-        "programs": {name: {kind: [[n, memory.at[b], b.size, DTYPE_NAMES[d]] for n, _, d, b in getattr(p, kind)]
+        "programs": {name: {kind: [[n, memory.at[b], b.size, DTYPE_NAMES[d]] for n, _, d,
+                                   b in getattr(p, kind)]
                             for kind in ("inputs", "outputs")} for name, p in programs.items()},
-        "constants": [*([[0, base64.b64encode(first).decode()]] if first else []), *([memory.at[b], base64.b64encode(b.values.tobytes()).decode()] for b in constants.values())],
+        "constants": [*([[0, base64.b64encode(first).decode()]] if first else []),
+                      *([memory.at[b], base64.b64encode(b.values.tobytes()).decode()]
+                        for b in constants.values())],
         "wasm": base64.b64encode(wasm).decode(),
     }
     runtime = _strip((resources.files(__package__) / "runtime.js").read_text())
-    source = f"(()=>{{const spec={json.dumps(spec, separators=(',', ':'))};const plain={text};return {runtime}}})()"
+    spec_text = json.dumps(spec, separators=(",", ":"))
+    source = f"(()=>{{const spec={spec_text};const plain={text};return {runtime}}})()"
     manifest = {"programs": {name: {kind: [{"name": n, "shape": list(shape), "dtype": DTYPE_NAMES[d]}
                                            for n, shape, d, _ in getattr(p, kind)]
                                     for kind in ("inputs", "outputs")} for name, p in programs.items()},

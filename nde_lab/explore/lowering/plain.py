@@ -1,7 +1,7 @@
 """The same programs as plain JavaScript, for engines without WebAssembly SIMD: one function per loop nest.
 
-Every operation is rounded to float32 (``f`` is ``Math.fround``), as the kernels round it: a value computed twice must
-compare equal to itself, also where one copy went through memory. Sums run in double precision.
+Every operation is rounded to float32 (``f`` is ``Math.fround``), as the kernels round it: a value computed
+twice must compare equal to itself, also where one copy went through memory. Sums run in double precision.
 """
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ from nde_lab.explore.lowering.plan import Memory
 
 # Expression templates; {0} {1} {2} are the arguments. Integers where the text differs from that of floats.
 TEXT = {
-    "add": "f({0}+{1})", "sub": "f({0}-{1})", "mul": "f({0}*{1})", "div": "f({0}/{1})", "neg": "-{0}", "max": "Math.max({0},{1})",
-    "min": "Math.min({0},{1})", "where": "{0}?{1}:{2}", "lt": "-({0}<{1})", "le": "-({0}<={1})", "gt": "-({0}>{1})",
+    "add": "f({0}+{1})", "sub": "f({0}-{1})", "mul": "f({0}*{1})", "div": "f({0}/{1})", "neg": "-{0}",
+    "max": "Math.max({0},{1})",
+    "min": "Math.min({0},{1})", "where": "{0}?{1}:{2}", "lt": "-({0}<{1})", "le": "-({0}<={1})",
+    "gt": "-({0}>{1})",
     "ge": "-({0}>={1})", "eq": "-({0}==={1})", "ne": "-({0}!=={1})", "and": "{0}&{1}", "or": "{0}|{1}",
     "xor": "{0}^{1}", "not": "~{0}", "f32_to_i32": "{0}|0", "i32_to_f32": "f({0})", "bool_to_i32": "-{0}",
     "bool_to_f32": "-{0}", "sigmoid": "f(1/(1+Math.exp(-{0})))", "round": "M.round({0})",
 }
 TEXT |= {n: f"Math.{n}({{0}})" for n in ("abs", "floor", "ceil", "trunc")}
 TEXT |= {n: f"f(Math.{n}({{0}}))" for n in ("sqrt", "exp", "log", "tanh", "sin", "cos", "log1p", "expm1")}
-TEXT |= {n: f"f(M.{n}({{0}}))" for n in ("tan", "atan", "asin", "acos", "sinh", "cosh", "asinh", "acosh", "atanh", "erf")}
+TEXT |= {n: f"f(M.{n}({{0}}))" for n in ("tan", "atan", "asin", "acos", "sinh", "cosh", "asinh", "acosh",
+                                         "atanh", "erf")}
 TEXT |= {n: f"f(M.{n}({{0}},{{1}}))" for n in ("pow", "atan2")}
 SUM_TEXT = {"sum": "{0}+{1}", "prod": "{0}*{1}"}
 INT_TEXT = {"mul": "Math.imul({0},{1})", "add": "{0}+{1}|0", "sub": "{0}-{1}|0", "neg": "-{0}|0"}
@@ -46,11 +49,13 @@ def plain_source(programs: dict[str, list[list]], memory: Memory) -> str:
             first = group[0]
             if isinstance(first, Repeat):
                 t = f"t{len(turns)}"
-                out.append(f"for(let {t}=0;{t}<{first.turn.n};{t}++){{{calls(first.body, {**turns, first.turn: t})}}}")
+                inner = calls(first.body, {**turns, first.turn: t})
+                out.append(f"for(let {t}=0;{t}<{first.turn.n};{t}++){{{inner}}}")
             elif isinstance(first, Multiply):
                 (m, k), n = first.a.shape, first.b.shape[1]
                 where = [address(v, turns) for v in (first.a, first.b, first.out)]
-                out.append(f"mm({','.join([*where, *map(str, (m, n, k, *first.a.strides, first.b.strides[0], first.out.strides[0]))])})")
+                numbers = (m, n, k, *first.a.strides, first.b.strides[0], first.out.strides[0])
+                out.append(f"mm({','.join([*where, *map(str, numbers)])})")
             else:
                 made = nest(group)
                 name = kernels.setdefault(_Plain(made).write(), f"k{len(kernels)}")
@@ -59,7 +64,8 @@ def plain_source(programs: dict[str, list[list]], memory: Memory) -> str:
 
     def address(view: View, turns: dict) -> str:
         text = str(memory.at[view.buffer] + view.offset)
-        return text + "".join(f"+{turns[t]}*{step}" if step > 0 else f"-{turns[t]}*{-step}" for t, step in view.moves)
+        return text + "".join(f"+{turns[t]}*{step}" if step > 0 else f"-{turns[t]}*{-step}" for t,
+                              step in view.moves)
     bodies = ",\n".join(f"{name}:()=>{{{calls(block, {})}}}" for name, block in programs.items())
     functions = "".join(f"const {name}={text};\n" for text, name in kernels.items())
     return f"(F,I,M)=>{{\nconst f=Math.fround,mm={PRODUCT};\n{functions}return {{{bodies}}}}}"
@@ -185,5 +191,6 @@ def _number(x) -> str:
     if isinstance(x, float) and not math.isfinite(x):
         return "NaN" if math.isnan(x) else "Infinity" if x > 0 else "(-Infinity)"
     x = x if isinstance(x, int) else float(np.float32(x))
-    text = str(int(x)) if x == int(x) and abs(x) < 2**53 and not (x == 0 and math.copysign(1, x) < 0) else repr(x)
+    whole = x == int(x) and abs(x) < 2**53 and not (x == 0 and math.copysign(1, x) < 0)
+    text = str(int(x)) if whole else repr(x)
     return f"({text})" if text.startswith("-") else text

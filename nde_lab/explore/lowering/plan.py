@@ -63,8 +63,8 @@ def _invariant(t, loop: Repeat, inner: dict, counts: dict) -> bool:
 def merge(statements: list) -> list[list]:
     """Group neighbouring stores over one shape into single kernels (lists); other statements stay alone.
 
-    A store joins a group if it may run in the same loop: what it reads from the group, it reads at the very place that
-    was written, and it writes nothing that the group reads elsewhere."""
+    A store joins a group if it may run in the same loop: what it reads from the group, it reads at the very
+    place that was written, and it writes nothing that the group reads elsewhere."""
     groups: list[list] = []
     for s in statements:
         if isinstance(s, Repeat):
@@ -108,7 +108,8 @@ def _touched(s) -> set[Buffer]:
 
 
 class Memory:
-    """Gives every buffer its element offset. Interface and constants first, temporaries share what is left."""
+    """Gives every buffer its element offset. Interface and constants first, temporaries share what is
+    left."""
 
     def __init__(self, start: int = RESERVED):
         self.at: dict[Buffer, int] = {}

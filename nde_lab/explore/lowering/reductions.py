@@ -4,7 +4,7 @@ from __future__ import annotations
 import math
 
 from nde_lab.explore.lowering.build import Builder, Value, operator
-from nde_lab.explore.lowering.ir import (BOOL, FLOAT, INT, Multiply, Reduce, Repeat, Scan, Store, Turn, View)
+from nde_lab.explore.lowering.ir import BOOL, FLOAT, INT, Multiply, Reduce, Repeat, Scan, Store, Turn, View
 from nde_lab.explore.lowering.shapes import permuted, restride
 
 
@@ -118,11 +118,11 @@ def _cumprod(b: Builder, x: Value, dim: int, dtype=None) -> Value:
     return _cumsum(b, x, dim, op="prod")
 
 
-# ---- matrix products ---------------------------------------------------------------------------------------------
+# ---- matrix products -----------------------------------------------------------------------------
 
 def multiply(b: Builder, x: Value, y: Value) -> Value:
     """(..., m, k) @ (..., k, n) with equal leading axes (at most one)."""
-    m, k, n = *x.shape[-2:], y.shape[-1]
+    k, n = y.shape[-2:]
     shape = (*x.shape[:-1], n)
     if k == 1:
         return b.apply("mul", FLOAT, x, y)

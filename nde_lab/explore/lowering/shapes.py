@@ -9,7 +9,7 @@ def restride(view: View, shape: tuple[int, ...]) -> View | None:
     """``view`` with another shape of the same number of elements, or None if no strides do that."""
     old = [(n, s) for n, s in zip(view.shape, view.strides, strict=True) if n != 1]
     strides, i = [], 0
-    room, step, rest = 1, 0, []            # a run of old axes that is being cut into new ones, from the front
+    room, step = 1, 0                      # a run of old axes that is being cut into new ones, from the front
     for n in shape:
         if n == 1:
             strides.append(0)
@@ -34,8 +34,10 @@ def permuted(b: Builder, x: Value, order) -> Value:
         shape=[v.shape[i] for i in order], strides=[v.strides[i] for i in order]))
 
 
-@operator("view.default", "reshape.default", "_unsafe_view.default", "_reshape_alias.default", "unsqueeze.default",
-          "squeeze.default", "squeeze.dim", "squeeze_.dim", "squeeze.dims", "flatten.using_ints", "unflatten.int")
+@operator("view.default", "reshape.default", "_unsafe_view.default", "_reshape_alias.default",
+          "unsqueeze.default",
+          "squeeze.default", "squeeze.dim", "squeeze_.dim", "squeeze.dims", "flatten.using_ints",
+          "unflatten.int")
 def reshape(b: Builder, x: Value, *_, **__) -> Value:
     shape = tuple(b.meta.shape)
     return b.viewed(x, shape, lambda v: restride(v, shape))
@@ -144,8 +146,10 @@ def _diagonal(b: Builder, x: Value, offset=0, dim1=0, dim2=1) -> Value:
         offset=max(offset, 0) * v.strides[j] + max(-offset, 0) * v.strides[i]))
 
 
-def written(b: Builder, shape, dtype: str, parts: list[tuple[View | None, Value]], base: Value | None = None) -> Value:
-    """A new buffer filled with ``base`` and then with parts, each (function of the whole view -> its place, value)."""
+def written(b: Builder, shape, dtype: str, parts: list[tuple[View | None, Value]], base: Value
+            | None = None) -> Value:
+    """A new buffer filled with ``base`` and then with parts, each (function of the whole view -> its place,
+    value)."""
     room = b.room(shape)
     if base is not None:
         b.statements.append(Store(room, b.expand(b.value(base, dtype), shape).expr))

@@ -1,6 +1,7 @@
 """A small WebAssembly assembler: just the instructions that the kernels need.
 
-Opcodes and the binary format follow the WebAssembly core specification (version 2, fixed-width SIMD included).
+Opcodes and the binary format follow the WebAssembly core specification (version 2, fixed-width SIMD
+included).
 """
 from __future__ import annotations
 
@@ -11,23 +12,35 @@ I32, F32, F64, V128 = 0x7F, 0x7D, 0x7C, 0x7B
 VOID = 0x40
 
 _PLAIN = {
-    "end": 0x0B, "return": 0x0F, "select": 0x1B, "drop": 0x1A, "i32.eqz": 0x45, "i32.eq": 0x46, "i32.ne": 0x47,
-    "i32.lt": 0x48, "i32.lt_u": 0x49, "i32.gt": 0x4A, "i32.le": 0x4C, "i32.ge": 0x4E, "f32.eq": 0x5B, "f32.ne": 0x5C,
-    "f32.lt": 0x5D, "f32.gt": 0x5E, "f32.le": 0x5F, "f32.ge": 0x60, "i32.add": 0x6A, "i32.sub": 0x6B, "i32.mul": 0x6C,
-    "i32.and": 0x71, "i32.or": 0x72, "i32.xor": 0x73, "i32.shl": 0x74, "i32.shr_u": 0x76, "f32.abs": 0x8B, "f32.neg": 0x8C,
-    "f32.ceil": 0x8D, "f32.floor": 0x8E, "f32.trunc": 0x8F, "f32.round": 0x90, "f32.sqrt": 0x91, "f32.add": 0x92,
-    "f32.sub": 0x93, "f32.mul": 0x94, "f32.div": 0x95, "f32.min": 0x96, "f32.max": 0x97, "f32.convert_i32": 0xB2,
+    "end": 0x0B, "return": 0x0F, "select": 0x1B, "drop": 0x1A, "i32.eqz": 0x45, "i32.eq": 0x46,
+    "i32.ne": 0x47,
+    "i32.lt": 0x48, "i32.lt_u": 0x49, "i32.gt": 0x4A, "i32.le": 0x4C, "i32.ge": 0x4E, "f32.eq": 0x5B,
+    "f32.ne": 0x5C,
+    "f32.lt": 0x5D, "f32.gt": 0x5E, "f32.le": 0x5F, "f32.ge": 0x60, "i32.add": 0x6A, "i32.sub": 0x6B,
+    "i32.mul": 0x6C,
+    "i32.and": 0x71, "i32.or": 0x72, "i32.xor": 0x73, "i32.shl": 0x74, "i32.shr_u": 0x76, "f32.abs": 0x8B,
+    "f32.neg": 0x8C,
+    "f32.ceil": 0x8D, "f32.floor": 0x8E, "f32.trunc": 0x8F, "f32.round": 0x90, "f32.sqrt": 0x91,
+    "f32.add": 0x92,
+    "f32.sub": 0x93, "f32.mul": 0x94, "f32.div": 0x95, "f32.min": 0x96, "f32.max": 0x97,
+    "f32.convert_i32": 0xB2,
     "f32.demote": 0xB6, "f64.promote": 0xBB,
 }
 _SIMD = {
-    "i32x4.splat": 0x11, "f32x4.splat": 0x13, "i32x4.eq": 0x37, "i32x4.ne": 0x38, "i32x4.lt": 0x39, "i32x4.gt": 0x3B,
-    "i32x4.le": 0x3D, "i32x4.ge": 0x3F, "f32x4.eq": 0x41, "f32x4.ne": 0x42, "f32x4.lt": 0x43, "f32x4.gt": 0x44,
-    "f32x4.le": 0x45, "f32x4.ge": 0x46, "v128.not": 0x4D, "v128.and": 0x4E, "v128.andnot": 0x4F, "v128.or": 0x50,
+    "i32x4.splat": 0x11, "f32x4.splat": 0x13, "i32x4.eq": 0x37, "i32x4.ne": 0x38, "i32x4.lt": 0x39,
+    "i32x4.gt": 0x3B,
+    "i32x4.le": 0x3D, "i32x4.ge": 0x3F, "f32x4.eq": 0x41, "f32x4.ne": 0x42, "f32x4.lt": 0x43,
+    "f32x4.gt": 0x44,
+    "f32x4.le": 0x45, "f32x4.ge": 0x46, "v128.not": 0x4D, "v128.and": 0x4E, "v128.andnot": 0x4F,
+    "v128.or": 0x50,
     "v128.xor": 0x51, "v128.bitselect": 0x52, "v128.any_true": 0x53, "f32x4.ceil": 0x67, "f32x4.floor": 0x68,
     "f32x4.trunc": 0x69, "f32x4.round": 0x6A, "i32x4.abs": 0xA0, "i32x4.neg": 0xA1, "i32x4.all_true": 0xA3,
-    "i32x4.shl": 0xAB, "i32x4.shr": 0xAC, "i32x4.shr_u": 0xAD, "i32x4.add": 0xAE, "i32x4.sub": 0xB1, "i32x4.mul": 0xB5,
-    "i32x4.min": 0xB6, "i32x4.max": 0xB8, "f32x4.abs": 0xE0, "f32x4.neg": 0xE1, "f32x4.sqrt": 0xE3, "f32x4.add": 0xE4,
-    "f32x4.sub": 0xE5, "f32x4.mul": 0xE6, "f32x4.div": 0xE7, "f32x4.min": 0xE8, "f32x4.max": 0xE9, "f32x4.pmin": 0xEA, "f32x4.pmax": 0xEB,
+    "i32x4.shl": 0xAB, "i32x4.shr": 0xAC, "i32x4.shr_u": 0xAD, "i32x4.add": 0xAE, "i32x4.sub": 0xB1,
+    "i32x4.mul": 0xB5,
+    "i32x4.min": 0xB6, "i32x4.max": 0xB8, "f32x4.abs": 0xE0, "f32x4.neg": 0xE1, "f32x4.sqrt": 0xE3,
+    "f32x4.add": 0xE4,
+    "f32x4.sub": 0xE5, "f32x4.mul": 0xE6, "f32x4.div": 0xE7, "f32x4.min": 0xE8, "f32x4.max": 0xE9,
+    "f32x4.pmin": 0xEA, "f32x4.pmax": 0xEB,
     "f32x4.to_i32": 0xF8, "f32x4.from_i32": 0xFA,
 }
 _LANE = {"i32x4.extract": 0x1B, "i32x4.replace": 0x1C, "f32x4.extract": 0x1F, "f32x4.replace": 0x20}
@@ -127,7 +140,8 @@ class Code:
         self.bytes += b"\x03" + bytes([VOID])
 
     def again(self) -> None:
-        """Go back to the head of the innermost loop if the number on the stack is not zero; close the loop."""
+        """Go back to the head of the innermost loop if the number on the stack is not zero; close the
+        loop."""
         self.bytes += b"\x0d\x00\x0b"
 
     @contextmanager

@@ -19,7 +19,8 @@ class Node:
         path = shutil.which("node")
         if path is None:
             raise RuntimeError("node is needed to test lowered modules; install Node.js 18 or newer")
-        self.process = subprocess.Popen([path, str(Path(__file__).with_name("driver.js"))], stdin=subprocess.PIPE,
+        self.process = subprocess.Popen([path, str(Path(__file__).with_name("driver.js"))],
+                                        stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
 
     def ask(self, **request):

@@ -6,7 +6,8 @@ from nde_lab.explore.lowering import lower
 
 
 def check(node, fn, *args, rtol: float = 2e-6, atol: float = 2e-6, fresh: tuple = ()) -> None:
-    """``fn(*args)`` against its lowered form, in both engines; ``fresh`` are further argument tuples to try."""
+    """``fn(*args)`` against its lowered form, in both engines; ``fresh`` are further argument tuples to
+    try."""
     graph = trace(fn, args, check=False)
     lowered = lower({"f": graph})
     names = graph.meta["inputs"]
@@ -23,7 +24,7 @@ def check(node, fn, *args, rtol: float = 2e-6, atol: float = 2e-6, fresh: tuple 
 
 def compare(got: torch.Tensor, expected: torch.Tensor, rtol: float, atol: float, where: str) -> None:
     expected = expected.detach()
-    assert got.shape == expected.shape, f"{where}: shape {tuple(got.shape)}, torch has {tuple(expected.shape)}"
+    assert got.shape == expected.shape, f"{where}: {tuple(got.shape)}, torch has {tuple(expected.shape)}"
     if not expected.is_floating_point():
         assert torch.equal(got.to(torch.int64), expected.to(torch.int64)), f"{where}: {got} != {expected}"
         return

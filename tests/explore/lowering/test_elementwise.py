@@ -3,9 +3,9 @@ import math
 
 import pytest
 import torch
+from explore.lowering.parity import check
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from explore.lowering.parity import check
 
 F = torch.nn.functional
 g = torch.Generator().manual_seed(0)
@@ -15,7 +15,8 @@ def normal(*shape):
     return torch.randn(shape, generator=g)
 
 
-SPECIAL = torch.tensor([0.0, -0.0, 1.0, -1.0, 0.5, 1e-8, -1e-8, 1e-30, 1e-40, 80.0, -80.0, 88.5, -100.0, 200.0, -200.0,
+SPECIAL = torch.tensor([0.0, -0.0, 1.0, -1.0, 0.5, 1e-8, -1e-8, 1e-30, 1e-40, 80.0, -80.0, 88.5, -100.0,
+                        200.0, -200.0,
                         math.inf, -math.inf, math.nan, 3.0e38])
 UNARY = {
     "neg": torch.neg, "abs": torch.abs, "exp": torch.exp, "tanh": torch.tanh, "sigmoid": torch.sigmoid,
@@ -41,11 +42,13 @@ def test_unary_over_their_range(node):
     inside = torch.linspace(-0.999, 0.999, 4001)
 
     def everything(x, positive, inside):
-        return {"exp": x.exp(), "tanh": x.tanh(), "sigmoid": x.sigmoid(), "log": positive.log(), "sqrt": positive.sqrt(),
+        return {"exp": x.exp(), "tanh": x.tanh(), "sigmoid": x.sigmoid(), "log": positive.log(),
+                "sqrt": positive.sqrt(),
                 "log1p": (positive - 1 + 0.5).log1p(), "expm1": x.expm1(), "erf": x.erf(), "atan": x.atan(),
                 "asin": inside.asin(), "acos": inside.acos(), "atanh": inside.atanh(), "sinh": x.sinh(),
                 "cosh": x.cosh(), "rsqrt": positive.rsqrt(), "gelu": F.gelu(inside), "log2": positive.log2(),
-                "acosh": (1.5 + positive).acosh(), "tan": inside.tan(), "log10": positive.log10(), "exp2": inside.exp2()}
+                "acosh": (1.5 + positive).acosh(), "tan": inside.tan(), "log10": positive.log10(),
+                "exp2": inside.exp2()}
     check(node, everything, x, positive, inside, rtol=1e-6, atol=2e-7)
 
 
@@ -56,13 +59,17 @@ def test_sine_and_cosine(node):
 
 BINARY = {
     "add": torch.add, "sub": torch.sub, "mul": torch.mul, "div": torch.div, "maximum": torch.maximum,
-    "minimum": torch.minimum, "atan2": torch.atan2, "lt": torch.lt, "le": torch.le, "gt": torch.gt, "ge": torch.ge,
+    "minimum": torch.minimum, "atan2": torch.atan2, "lt": torch.lt, "le": torch.le, "gt": torch.gt,
+    "ge": torch.ge,
     "eq": torch.eq, "ne": torch.ne, "pow": lambda x, y: (x.abs() + 0.1) ** y, "rem": torch.remainder,
-    "fmod": torch.fmod, "where": lambda x, y: torch.where(x > y, x, y * 2), "lerp": lambda x, y: torch.lerp(x, y, 0.3),
+    "fmod": torch.fmod, "where": lambda x, y: torch.where(x > y, x, y * 2), "lerp": lambda x,
+    y: torch.lerp(x, y, 0.3),
     "addcmul": lambda x, y: torch.addcmul(x, x, y), "floor_divide": torch.floor_divide,
     "xor": lambda x, y: (x > 0) ^ (y > 0), "and_or": lambda x, y: ((x > 0) & (y > 0)) | ~(x > y),
-    "logaddexp": torch.logaddexp, "hypot": lambda x, y: (x * x + y * y).sqrt(), "alpha": lambda x, y: x.add(y, alpha=3),
-    "masked_fill": lambda x, y: x.masked_fill(y > 0, 7.0), "scalars": lambda x, y: (2 - x) / 3 + 1 / (y.abs() + 1),
+    "logaddexp": torch.logaddexp, "hypot": lambda x, y: (x * x + y * y).sqrt(), "alpha": lambda x,
+    y: x.add(y, alpha=3),
+    "masked_fill": lambda x, y: x.masked_fill(y > 0, 7.0), "scalars": lambda x, y: (2 - x) / 3
+    + 1 / (y.abs() + 1),
 }
 
 
@@ -76,7 +83,8 @@ def broadcastable(draw):
     return part(full), list(full)
 
 
-@given(shapes=broadcastable(), names=st.lists(st.sampled_from(sorted(BINARY)), min_size=1, max_size=6, unique=True),
+@given(shapes=broadcastable(), names=st.lists(st.sampled_from(sorted(BINARY)), min_size=1, max_size=6,
+                                              unique=True),
        swap=st.booleans())
 @settings(max_examples=25, deadline=None)
 def test_binary_over_broadcasts(node, shapes, names, swap):
@@ -104,10 +112,14 @@ def test_integers_and_casts(node):
     i, j = torch.arange(-6, 6), torch.tensor([3, -2, 5, 1, 7, -1, 2, 2, 3, 4, -5, 6])
 
     def f(i, j, x):
-        return {"sum": i + j, "product": i * j, "float": i.float() / 2, "int": (x * 3).to(torch.int64), "abs": i.abs(),
-                "floor": torch.div(i, j, rounding_mode="floor"), "trunc": torch.div(i, j, rounding_mode="trunc"),
-                "mod": i % j, "max": torch.maximum(i, j), "less": i < j, "mixed": i * x, "bool": (i > 0).float() + x,
-                "from_bool": (i > 0).to(torch.int64) + 1, "to_bool": i.bool(), "clamp": i.clamp(-2, 3), "neg": -i,
+        return {"sum": i + j, "product": i * j, "float": i.float() / 2, "int": (x * 3).to(torch.int64),
+                "abs": i.abs(),
+                "floor": torch.div(i, j, rounding_mode="floor"),
+                "trunc": torch.div(i, j, rounding_mode="trunc"),
+                "mod": i % j, "max": torch.maximum(i, j), "less": i < j, "mixed": i * x,
+                "bool": (i > 0).float() + x,
+                "from_bool": (i > 0).to(torch.int64) + 1, "to_bool": i.bool(), "clamp": i.clamp(-2, 3),
+                "neg": -i,
                 "true": i / j, "where": torch.where(i > j, i, j)}
     check(node, f, i, j, normal(12))
 

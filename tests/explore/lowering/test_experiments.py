@@ -1,7 +1,8 @@
-"""Every registered experiment that suits the page: its lowered step is torch's step (DESIGN, engines and views).
+"""Every registered experiment that suits the page: its lowered step is torch's step (DESIGN, engines and
+views).
 
-One step from each of 100 visited states agrees to 1e-5, and a free run of 100 steps drifts no more than ten times as far
-as float32 drifts from float64 in torch itself.
+One step from each of 100 visited states agrees to 1e-5, and a free run of 100 steps drifts no more than ten
+times as far as float32 drifts from float64 in torch itself.
 """
 import importlib
 from pathlib import Path
@@ -19,7 +20,8 @@ ROOT = Path(nde_lab.__file__).parent
 for path in sorted(ROOT.rglob("*.py")):
     if "@experiment(" in path.read_text(encoding="utf-8"):
         importlib.import_module(".".join(path.relative_to(ROOT.parent).with_suffix("").parts))
-PAGE = {n: c for n, c in registered().items() if c.__module__.startswith("nde_lab.") and "page" in c().plan.engines}
+PAGE = {n: c for n, c in registered().items() if c.__module__.startswith("nde_lab.")
+        and "page" in c().plan.engines}
 STATES = 100
 
 
@@ -30,7 +32,8 @@ class Twin:
         self.cls, self.dtype, self.experiment = cls, dtype, cls()
         self.data = {n: self.cast(t) for n, t in self.experiment.data().items()}
         self.live = {n: torch.tensor(float(k.default), dtype=dtype) for n, k in cls.live.items()}
-        self.draws = {s: Sampler(getattr(self.experiment.draws(), s), seed=3, stream=s) for s in ("start", "step", "observe")}
+        self.draws = {s: Sampler(getattr(self.experiment.draws(), s), seed=3, stream=s)
+                      for s in ("start", "step", "observe")}
 
     def cast(self, t):
         return t.to(self.dtype) if t.is_floating_point() else t
@@ -77,7 +80,8 @@ def apart(got: dict, expected: dict) -> float:
 
 
 def split(out: dict) -> tuple[dict, dict]:
-    return ({n[2:]: v for n, v in out.items() if n.startswith("0/")}, {n[2:]: v for n, v in out.items() if n.startswith("1/")})
+    return ({n[2:]: v for n, v in out.items() if n.startswith("0/")},
+            {n[2:]: v for n, v in out.items() if n.startswith("1/")})
 
 
 @pytest.mark.parametrize("name", sorted(PAGE))
@@ -96,9 +100,11 @@ def test_parity(node, name):
         assert apart(one, after) < 1e-5 and apart(seen, info) < 1e-5, f"step {t}"
         page, _ = split(node.run(lowered, handle, "step", twin.inputs("step", spec, page, t)))
         reference, _ = exact.step(reference, t)
-        if not all(bool(v.isfinite().all()) for v in (*after.values(), *reference.values()) if v.is_floating_point()):
-            break                                           # a run may diverge by design; up to there they agree
-        page_drift, torch_drift = max(page_drift, apart(page, after)), max(torch_drift, apart(after, reference))
+        if not all(bool(v.isfinite().all()) for v in (*after.values(), *reference.values())
+                   if v.is_floating_point()):
+            break                                       # a run may diverge by design; up to there they agree
+        page_drift = max(page_drift, apart(page, after))
+        torch_drift = max(torch_drift, apart(after, reference))
         state = after
     drawn = node.run(lowered, handle, "observe", twin.inputs("observe", spec, state))
     assert apart(drawn, twin.observe(state)) < 1e-5

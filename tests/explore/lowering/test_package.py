@@ -139,16 +139,20 @@ def test_numbers_and_flags_as_inputs(node):
 
 
 @pytest.mark.parametrize(("f", "name"), [
-    (lambda x: x.sort()[0], r"aten\.sort\.default"), (lambda x: torch.linalg.svd(x)[1], r"aten\._linalg_svd\.default"),
-    (lambda x: torch.special.i0(x), r"aten\.i0\.default"), (lambda x: torch.fft.rfft(x).abs(), r"aten\._fft_r2c\.default"),
+    (lambda x: x.sort()[0], r"aten\.sort\.default"), (lambda x: torch.linalg.svd(x)[1],
+                                                      r"aten\._linalg_svd\.default"),
+    (lambda x: torch.special.i0(x), r"aten\.i0\.default"), (lambda x: torch.fft.rfft(x).abs(),
+                                                            r"aten\._fft_r2c\.default"),
 ])
 def test_unknown_operators_are_refused_by_name(f, name):
-    with pytest.raises(ValueError, match=f"the page engine has no operator {name}; write it with others, or give"):
+    with pytest.raises(ValueError,
+                       match=f"the page engine has no operator {name}; write it with others, or give"):
         lower({"f": trace(f, (torch.randn(3, 3, generator=g),))})
 
 
 def test_double_precision_is_refused():
-    with pytest.raises(ValueError, match="computes in float32, int32 and bool; a tensor of torch.float64 came up"):
+    with pytest.raises(ValueError,
+                       match="computes in float32, int32 and bool; a tensor of torch.float64 came up"):
         lower({"f": trace(lambda x: x * 2, (torch.zeros(3, dtype=torch.float64),))})
 
 

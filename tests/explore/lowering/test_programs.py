@@ -8,16 +8,19 @@ from nde_lab.autodiff import loop, value_and_grad
 
 ROWS, COLUMNS = 6, 5          # not multiples of four: every kernel has an odd end
 ONE = {
-    "tanh": torch.tanh, "shift": lambda x: x + 0.5, "square": lambda x: x * x, "sigmoid": torch.sigmoid, "neg": torch.neg,
+    "tanh": torch.tanh, "shift": lambda x: x + 0.5, "square": lambda x: x * x, "sigmoid": torch.sigmoid,
+    "neg": torch.neg,
     "relu": torch.relu, "twist": lambda x: (x.t().reshape(x.shape) * 0.5).sin(), "flip": lambda x: x.flip(0),
     "roll": lambda x: x.roll(1, 1), "softmax": lambda x: x.softmax(-1), "center": lambda x: x - x.mean(0),
     "scale": lambda x: x / (1 + x.amax(1, keepdim=True).abs()), "cumsum": lambda x: 0.1 * x.cumsum(0),
-    "halves": lambda x: torch.cat([x[:, 2:], x[:, :2] * 2], 1), "top": lambda x: x[:1].expand(ROWS, COLUMNS) * 0.3,
+    "halves": lambda x: torch.cat([x[:, 2:], x[:, :2] * 2], 1),
+    "top": lambda x: x[:1].expand(ROWS, COLUMNS) * 0.3,
     "gather": lambda x: x[torch.arange(ROWS) * 2 % ROWS], "total": lambda x: x * 0.01 + x.sum() * 0.02,
     "gram": lambda x: torch.tanh(x @ x.t() @ x * 0.1), "pick": lambda x: torch.where(x > 0, x, x * x.mean()),
 }
 TWO = {
-    "add": torch.add, "sub": torch.sub, "mul": lambda x, y: x * y * 0.5, "max": torch.maximum, "mix": torch.lerp,
+    "add": torch.add, "sub": torch.sub, "mul": lambda x, y: x * y * 0.5, "max": torch.maximum,
+    "mix": torch.lerp,
     "outer": lambda x, y: torch.tanh((x @ y.t()) @ y * 0.1), "where": lambda x, y: torch.where(x > y, x, -y),
     "row": lambda x, y: x * y[0], "column": lambda x, y: x + y[:, :1], "ratio": lambda x, y: x / (1 + y * y),
 }
@@ -57,7 +60,8 @@ def test_straight_programs(node, recipe, keep):
 @settings(max_examples=4, deadline=None)
 def test_gradients_of_programs(node, recipe):
     def step(a, b):
-        return value_and_grad(lambda p: sum((v * v).mean() for v in cook(recipe, (p["a"], p["b"]))[-2:]), {"a": a, "b": b})
+        return value_and_grad(lambda p: sum((v * v).mean() for v in cook(recipe, (p["a"], p["b"]))[-2:]),
+                              {"a": a, "b": b})
     check(node, step, *inputs(), rtol=1e-3, atol=5e-5)
 
 
