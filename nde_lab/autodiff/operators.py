@@ -31,7 +31,6 @@ class Body:
     wanted: tuple[bool, ...]              # which of (carries, xs, captured) get a gradient
     ys: list[tuple[tuple[int, ...], torch.dtype]]
     saved: list[tuple[tuple[int, ...], torch.dtype]]
-    live: tuple[bool, ...]                # which of (carries, ys) carry gradient
 
 
 BODIES: dict[str, Body] = {}

@@ -81,9 +81,9 @@ def _check_carry(before: list, after: list) -> None:
 
 def record(body: Callable, carry: Any, xs: Any) -> tuple[Any, Any]:
     """``loop(body, carry, xs)`` as a call of the loop operator (while tracing)."""
-    n, at = turns(xs)
+    n, _ = turns(xs)
     carries, carry_spec = pytree.tree_flatten(carry)
-    x_leaves, _ = pytree.tree_flatten(xs)
+    x_leaves, x_spec = pytree.tree_flatten(xs)
     spec: dict[str, Any] = {}
 
     # Work on the leaves that are tensors; None leaves are put back by position.
@@ -97,9 +97,8 @@ def record(body: Callable, carry: Any, xs: Any) -> tuple[Any, Any]:
         return pytree.tree_unflatten(leaves, template_spec)
 
     def flat_body(c: list[Tensor], x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        new, y = body(rebuild(carry_spec, len(carries), c_pos, c),
-                      rebuild(pytree.tree_structure(xs), len(x_leaves), x_pos, x))
-        new_leaves, spec["carry"] = pytree.tree_flatten(new)
+        new, y = body(rebuild(carry_spec, len(carries), c_pos, c), rebuild(x_spec, len(x_leaves), x_pos, x))
+        new_leaves = pytree.tree_leaves(new)
         _check_carry(carries, new_leaves)
         y_leaves, spec["y"] = pytree.tree_flatten(y)
         spec["y_pos"] = [i for i, leaf in enumerate(y_leaves) if leaf is not None]
@@ -110,24 +109,24 @@ def record(body: Callable, carry: Any, xs: Any) -> tuple[Any, Any]:
     with disable_proxy_modes_tracing():
         c0, x0 = [_example(c) for c in cs], [_example(t[0]) for t in ts]
         with torch.no_grad(), _Captures(c0 + x0) as seen:
-            flat_body(c0, x0)
+            outs = sum(flat_body(c0, x0), [])
         captured = seen.found
         wanted = ([torch.is_grad_enabled() and any(t.requires_grad for t in cs + ts + captured) and
                    c.is_floating_point() for c in cs]
                   + [torch.is_grad_enabled() and t.requires_grad for t in ts + captured])
-        made = _trace_body(flat_body, c0, x0, captured, wanted, n)
-    out = operators.call(made, cs + ts + captured)
+        key = operators.register(_trace_body(flat_body, c0, x0, captured, outs, wanted, n))
+    out = operators.call(key, cs + ts + captured)
     new = rebuild(carry_spec, len(carries), c_pos, out[:len(cs)])
     ys = rebuild(spec["y"], spec["y_len"], spec["y_pos"], out[len(cs):len(cs) + len(spec["y_pos"])])
     return new, ys
 
 
-def _trace_body(flat_body: Callable, c0: list, x0: list, captured: list, wanted: list[bool], n: int) -> Body:
-    """Trace body and vjp jointly, split, and register."""
+def _trace_body(flat_body: Callable, c0: list, x0: list, captured: list, outs: list, wanted: list[bool],
+                n: int) -> Body:
+    """Trace body and vjp jointly, and split. ``outs``: an example of the body's carries and ys."""
     k, m = len(c0), len(c0) + len(x0)
     examples = c0 + x0 + [_example(t) for t in captured]
     grads = any(wanted)
-    sizes: dict[str, Any] = {}
 
     def joint(inputs: list[Tensor], cotangents: list[Tensor]):
         with torch.set_grad_enabled(grads):
@@ -136,8 +135,6 @@ def _trace_body(flat_body: Callable, c0: list, x0: list, captured: list, wanted:
             with _Substitute(captured, leaves[m:]) as swap:
                 new, y = flat_body(leaves[:k], leaves[k:m])
             outs = swap.swap(new + y)
-        sizes["y"] = [(tuple(t.shape), t.dtype) for t in outs[k:]]
-        sizes["live"] = [o.requires_grad for o in outs]
         if not grads:
             return outs
         pairs = [(o, g) for o, g in zip(outs, cotangents, strict=True) if o.requires_grad]
@@ -148,15 +145,18 @@ def _trace_body(flat_body: Callable, c0: list, x0: list, captured: list, wanted:
         return outs + [torch.zeros_like(t) if g is None else g
                        for g, t, w in zip(full, inputs, wanted, strict=True) if w]
 
+    cotangents = [torch.ones_like(t) for t in outs] if grads else []
     with torch.no_grad():
-        c1, y0 = flat_body([_example(c) for c in c0], [_example(x) for x in x0])
-        cotangents = [torch.ones_like(t) for t in c1 + y0] if grads else []
         gm = make_fx(joint)([_example(t) for t in examples], cotangents)
-    return operators.register(_split(gm.graph, gm, len(examples), len(c1) + len(y0), k, len(x0), wanted, n,
-                                     sizes))
+    forward, reverse, saved = _split(gm, len(examples), len(outs), k, grads)
+    return Body(forward, reverse, turns=n, carries=k, xs=len(x0), wanted=tuple(wanted),
+                ys=[(tuple(t.shape), t.dtype) for t in outs[k:]], saved=saved)
 
 
-def _split(graph: Graph, gm: GraphModule, n_in: int, n_out: int, k: int, n_x: int, wanted, n, sizes) -> Body:
+def _split(gm: GraphModule, n_in: int, n_out: int, k: int, grads: bool):
+    """The joint graph (n_in inputs, of which k carries; n_out results, then cotangents) as a forward graph, a
+    reverse graph (or None), and the shapes and dtypes of what the first saves for the second."""
+    graph = gm.graph
     places = [node for node in graph.nodes if node.op == "placeholder"]
     inputs, cotangents = places[:n_in], places[n_in:]
     results = graph.output_node().args[0]
@@ -191,10 +191,8 @@ def _split(graph: Graph, gm: GraphModule, n_in: int, n_out: int, k: int, n_x: in
         if b in forward:
             need(b)
     fwd = _subgraph(gm, inputs, [*outs, *saved])
-    rev = _subgraph(gm, [*cotangents, *inputs[k:], *saved], backs) if any(wanted) else None
-    saved_shapes = [(tuple(node.meta["val"].shape), node.meta["val"].dtype) for node in saved]
-    return Body(forward=fwd, reverse=rev, turns=n, carries=k, xs=n_x, wanted=tuple(wanted), ys=sizes["y"],
-                saved=saved_shapes, live=tuple(sizes["live"]))
+    rev = _subgraph(gm, [*cotangents, *inputs[k:], *saved], backs) if grads else None
+    return fwd, rev, [(tuple(node.meta["val"].shape), node.meta["val"].dtype) for node in saved]
 
 
 def _name(node: Node) -> str:
