@@ -11,6 +11,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from nde_lab.autodiff import operators as loops
 from nde_lab.autodiff.tracing import loops_of, tidy
+
 # Importing these fills the table of operators.
 from nde_lab.explore.lowering import build, elementwise, indexing, reductions, shapes  # noqa: F401
 from nde_lab.explore.lowering import loops as _loop_operators  # noqa: F401

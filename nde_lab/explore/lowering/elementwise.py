@@ -3,9 +3,7 @@ from __future__ import annotations
 
 import math
 
-import torch
-
-from nde_lab.explore.lowering.build import Builder, Value, dtype_of, operator
+from nde_lab.explore.lowering.build import TABLE, Builder, Value, operator
 from nde_lab.explore.lowering.ir import BOOL, FLOAT, INT
 
 # aten name -> machine operator, for one float argument
@@ -237,9 +235,9 @@ def _threshold_backward(b: Builder, g: Value, x: Value, threshold) -> Value:
     return _where(b, b.apply("le", BOOL, x, b.const(threshold, FLOAT)), 0, g)
 
 
-def supported(dtype: torch.dtype) -> bool:
-    """Can tensors of this dtype be lowered?"""
-    try:
-        return bool(dtype_of(dtype))
-    except ValueError:
-        return False
+# Decompositions that end in torch's primitives mean the same operators.
+for _prim in ("add", "sub", "mul", "div", "maximum", "minimum", "lt", "le", "gt", "ge", "eq", "ne"):
+    _name = next(n for n in (f"aten.{_prim}.Tensor", f"aten.{_prim}.default") if n in TABLE)
+    TABLE[f"prims.{_prim}.default"] = TABLE[_name]
+for _prim in ("neg", "abs", "sqrt", "rsqrt", "exp", "log", "tanh", "sin", "cos", "floor", "ceil", "isfinite"):
+    TABLE[f"prims.{_prim}.default"] = TABLE[f"aten.{_prim}.default"]

@@ -31,7 +31,7 @@ def reduce(b: Builder, x: Value, dims, op: str, dtype: str | None = None, shape=
     return Value(b.pool.load(room, dtype), shape)
 
 
-@operator("sum.dim_IntList", "sum.default")
+@operator("sum.dim_IntList", "sum.default", "prims.sum.default")
 def _sum(b: Builder, x: Value, dim=None, keepdim=False, dtype=None) -> Value:
     return reduce(b, b.value(x, b.dtype), dim, "sum")
 

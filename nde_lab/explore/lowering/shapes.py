@@ -136,14 +136,19 @@ def _flip(b: Builder, x: Value, dims) -> Value:
     return b.viewed(x, x.shape, change)
 
 
+def along_diagonal(view: View, offset: int, dim1: int, dim2: int) -> View:
+    """The diagonal of two axes as a new last axis."""
+    i, j = dim1 % len(view.shape), dim2 % len(view.shape)
+    keep = [d for d in range(len(view.shape)) if d not in (i, j)]
+    n = min(view.shape[i] - max(-offset, 0), view.shape[j] - max(offset, 0))
+    return view.moved(shape=[view.shape[d] for d in keep] + [n],
+                      strides=[view.strides[d] for d in keep] + [view.strides[i] + view.strides[j]],
+                      offset=max(offset, 0) * view.strides[j] + max(-offset, 0) * view.strides[i])
+
+
 @operator("diagonal.default")
 def _diagonal(b: Builder, x: Value, offset=0, dim1=0, dim2=1) -> Value:
-    i, j = dim1 % len(x.shape), dim2 % len(x.shape)
-    keep = [d for d in range(len(x.shape)) if d not in (i, j)]
-    return b.viewed(x, b.meta.shape, lambda v: v.moved(
-        shape=[v.shape[d] for d in keep] + [b.meta.shape[-1]],
-        strides=[v.strides[d] for d in keep] + [v.strides[i] + v.strides[j]],
-        offset=max(offset, 0) * v.strides[j] + max(-offset, 0) * v.strides[i]))
+    return b.viewed(x, b.meta.shape, lambda v: along_diagonal(v, offset, dim1, dim2))
 
 
 def written(b: Builder, shape, dtype: str, parts: list[tuple[View | None, Value]], base: Value
@@ -199,6 +204,11 @@ def _select_scatter(b: Builder, x: Value, src: Value, dim: int, i: int) -> Value
     lifted = (*src.shape[:dim], 1, *src.shape[dim:])
     src = b.viewed(src, lifted, lambda v: restride(v, lifted))
     return written(b, x.shape, b.dtype, [(window(dim, i % x.shape[dim], 1), src)], base=x)
+
+
+@operator("diagonal_scatter.default")
+def _diagonal_scatter(b: Builder, x: Value, src: Value, offset=0, dim1=0, dim2=1) -> Value:
+    return written(b, x.shape, b.dtype, [(lambda v: along_diagonal(v, offset, dim1, dim2), src)], base=x)
 
 
 @operator("constant_pad_nd.default")

@@ -1,4 +1,5 @@
 import pytest
+
 from benchmarks.page_vs_kernel import main, measure, neural_sde
 
 
@@ -9,7 +10,7 @@ def test_it_prints_a_ratio_for_each_case(capsys):
 
 
 def test_the_page_reaches_half_of_torch():
-    """The target for exported experiments; this one is about eight times as fast, so a busy machine passes."""
+    """The target for exported experiments; this one is about eight times as fast: a busy machine passes."""
     step, args = neural_sde()
     result = measure(step, args, repeats=3, wasm=True)
     assert result["ratio"] > 0.5 and result["trace"] + result["lower"] < 10 and result["gzip"] < 40
