@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toys import NoisyGrowth, SineFit
+from tests.toys import NoisyGrowth, SineFit
 
 from nde_lab.experiment import Knob, Plan, configure, experiment, knob, knobs_of, last, registered, run
 

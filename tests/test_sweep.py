@@ -2,7 +2,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from toys import NoisyGrowth, SineFit
+from tests.toys import NoisyGrowth, SineFit
 
 from nde_lab import sweep as sweeping
 from nde_lab.experiment import last, run

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from toys import NoisyGrowth, SineFit
+from tests.toys import NoisyGrowth, SineFit
 
 from nde_lab.experiment import Frame, Status, last, run
 from nde_lab.views import (

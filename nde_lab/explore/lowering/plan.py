@@ -88,6 +88,9 @@ def _joins(group: list, s) -> bool:
     for e in s.value.leaves():
         if e.view.buffer in outs and (e.view != outs[e.view.buffer] or e.args or not e.view.contiguous):
             return False
+        # Addresses are made at the start of a turn, before its stores: an index must not come from the group.
+        if any(leaf.view.buffer in outs for a in e.args for leaf in a.leaves()):
+            return False
     return True
 
 

@@ -31,8 +31,8 @@ class RotationNoise:
     """
     calculus: str = knob("ito", choices=("ito", "stratonovich"), label="calculus",
                          help="how the noise integral is read")
-    live = {"sigma": Knob(1.3, low=0.0, high=2.5, label="noise σ", unit="1/√time"),
-            "a": Knob(1.0, low=0.0, high=2.0, label="pull a", unit="1/time")}
+    live = {"sigma": Knob(1.3, low=0.0, high=2.5, label="noise σ", unit="per √time"),
+            "a": Knob(1.0, low=0.0, high=2.0, label="pull a", unit="per time")}
     plan = Plan(100, advice="lower the noise σ")
     # Over T = 2 Euler's relative error of E|x|^2 is -dt T ((sigma^2 - 2a)^2 / 2 - a^2): -0.2 % at sigma = 2.
     paths, inner, dt = 400, 20, 0.001
@@ -96,8 +96,8 @@ class CoupledPaths:
     sigma^2/2) t: noise helps each path and hurts the mean.
     """
     kind: str = knob("LNSDE", choices=("LSDE", "LNSDE"), label="class")
-    live = {"depth": Knob(2.0, low=0.5, high=4.0, label="depth T", unit="time"),
-            "margin": Knob(2.0, low=0.0, high=4.0, label="margin m", unit="1/time",
+    live = {"depth": Knob(2.0, low=0.5, high=4.0, label="depth T"),
+            "margin": Knob(2.0, low=0.0, high=4.0, label="margin m", unit="per time",
                            help="pull of the drift; L is 1"),
             "sigma": Knob(1.3, low=0.0, high=2.5, label="noise σ")}
     plan = Plan(100, advice="raise the margin m, lower the noise σ or the depth T")
@@ -185,7 +185,7 @@ class EulerCubic:
     within a few steps. Tamed Euler, x + h f/(1 + h|f|), moves by less than 1 a step and comes home from
     anywhere.
     """
-    live = {"h": Knob(0.1, low=0.01, high=0.5, scale="log", label="step h", unit="time"),
+    live = {"h": Knob(0.1, low=0.01, high=0.5, scale="log", label="step h"),
             "x0": Knob(4.4, low=0.1, high=10.0, label="start x₀", help="felt when a run starts")}
     plan = Plan(40, advice="start below √(2/h): lower x₀ or the step h, or tame the step")
 
