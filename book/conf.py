@@ -64,4 +64,6 @@ bibtex_bibfiles = ["references.bib"]
 bibtex_reference_style = "author_year"
 suppress_warnings = []
 latex_engine = "xelatex"
-latex_documents = [("book/index", "nde_lab.tex", "nde_lab", author, "manual")]
+# TeX would take the underscore of the name for a subscript.
+latex_documents = [("book/index", "nde_lab.tex", r"nde\_lab", r"The nde\_lab authors", "manual")]
+latex_use_xindy = False        # makeindex comes with every TeX

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -136,14 +137,17 @@ def _knob_dict(name: str, k: Knob, value: Any, live: bool) -> dict:
     }
 
 
-def png(view, frame: Frame, *, width: float = 8.0, dpi: int = 110) -> bytes:
-    """The view of one frame as PNG bytes (matplotlib, without pyplot: safe in any thread)."""
+def png(view, frame: Frame, *, width: float = 8.0, dpi: int = 110, note: str = "") -> bytes:
+    """The view of one frame as PNG bytes (matplotlib, without pyplot: safe in any thread); ``note`` stands below it,
+    for where a picture has no caption (PDF)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     from nde_lab.views import still
 
     figure, out = still(view, frame, width=width), io.BytesIO()
     FigureCanvasAgg(figure)
+    if note:
+        figure.supxlabel(textwrap.fill(note, 110), fontsize=8, color="#555555")
     figure.savefig(out, format="png", dpi=dpi)
     return out.getvalue()
 
@@ -158,7 +162,7 @@ class Still:
 
     def __init__(self, made: Explorer, frame: Frame):
         self.explorer, self.frame = made, frame
-        self._png = png(made.view(), frame)
+        self._png = png(made.view(), frame, note=made.settings())
 
     def _repr_png_(self) -> bytes:
         return self._png

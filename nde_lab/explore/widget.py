@@ -94,7 +94,8 @@ class StaticExplorer(Still):
     def _repr_html_(self) -> str:
         from nde_lab.explore.page import static_html
 
-        return static_html(self.explorer, still=self._png)
+        # The page's still has a caption with the settings.
+        return static_html(self.explorer, still=png(self.explorer.view(), self.frame))
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         data, metadata = super()._repr_mimebundle_()
@@ -200,7 +201,8 @@ class ExplorerWidget(anywidget.AnyWidget):
         if data:
             data = {**data, "text/plain": repr(self)}
             try:
-                image = png(self.explorer.view(), _last_frame(self.explorer, seconds=STILL_SECONDS))
+                frame = _last_frame(self.explorer, seconds=STILL_SECONDS)
+                image = png(self.explorer.view(), frame, note=self.explorer.settings())
             except Exception:  # noqa: BLE001 - a failing run must not take away the widget that says so
                 return data, metadata
             data["image/png"] = base64.b64encode(image).decode("ascii")

@@ -71,3 +71,8 @@ def test_a_still_says_its_settings_and_its_picture_is_a_png():
     frame = last(made.run())
     assert repr(Still(made, frame)).endswith("(width = 8, act = tanh, lr = 0.01, seed 2; finished: 20 steps)")
     assert data_uri(png(made.view(), frame)).startswith("data:image/png;base64,iVBOR")
+
+
+def test_a_note_leaves_ink_below_the_picture():
+    view, frame = SineFit().view(), last(run(SineFit, steps=2))
+    assert png(view, frame, note="width = 8, seed 0") != png(view, frame)
