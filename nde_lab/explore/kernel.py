@@ -64,6 +64,7 @@ class KernelEngine:
         self._sent = self._acknowledged = 0
         self._thread: threading.Thread | None = None
         self._warm = False
+        self._last, self._cost = -math.inf, 0.0  # when the last frame was begun, and the seconds it took
 
     # -- what others ask for -------------------------------------------------------------------------------
 
@@ -205,7 +206,7 @@ class KernelEngine:
 
     def _begin(self, job: _Job) -> Run:
         self._history_sent = 0
-        self._last = -math.inf
+        self._last, self._cost = -math.inf, 0.0
         self.error = ""
         run = self.explorer.run(job.knobs, seed=job.seed)
         self._offer(run, force=True)
@@ -231,7 +232,9 @@ class KernelEngine:
         with self._changed:
             if self._job is not None or not self._mine():
                 return  # nobody waits for this one any more
-            due = now - self._last >= 1.0 / self.fps and self._sent - self._acknowledged < self.ahead
+            # A frame that is dear to make waits until training has had as much time as the last one took.
+            pause = max(1.0 / self.fps, 2.0 * self._cost)
+            due = now - self._last >= pause and self._sent - self._acknowledged < self.ahead
             if not (due or force):
                 return
             self._sent += 1
@@ -263,6 +266,7 @@ class KernelEngine:
             buffers,
         )
         self._history_sent = len(frame.history[names[0]]) if names else 0
+        self._cost = time.monotonic() - now
 
     def _report(self, error: Exception) -> None:
         from nde_lab.solvers import SolverError

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from nde_lab.experiment import Draws, Knob, Plan, experiment, knob, last, run
+from nde_lab.experiment import Draws, Knob, Plan, Run, experiment, knob, last, run
 from nde_lab.explore.kernel import KernelEngine
 from nde_lab.explore.spec import explorer
 from nde_lab.views import Axis, Line, Panel, View
@@ -275,3 +275,25 @@ def test_a_diverged_run_says_so_and_sends_nothing_that_is_not_finite(listen):
     assert "stopped being finite" in ear.of()[-1]["status"]["sentence"]
     for _, _, buffers in ear.messages:
         assert all(np.isfinite(np.frombuffer(b, "<f4")).all() for b in buffers)
+
+
+def test_a_frame_that_is_dear_to_make_leaves_training_half_of_the_time(monkeypatch):
+    real = Run.frame
+
+    def slow(self):
+        time.sleep(0.05)
+        return real(self)
+    monkeypatch.setattr(Run, "frame", slow)
+    sent = []
+    made = explorer(SineFit, steps=200)
+    engine = KernelEngine(made, lambda message, buffers: sent.append(message), ahead=10**6)
+    try:
+        started = time.monotonic()
+        engine.start(made.values, seed=0)
+        while not sent or sent[-1].get("status", {}).get("kind") != "finished":
+            assert time.monotonic() - started < 60
+            time.sleep(0.01)
+    finally:
+        engine.stop(wait=2.0)
+    # 50 ms is longer than the 33 between frames: without the pause there would be a frame after every step.
+    assert 2 <= len(sent) < 100
