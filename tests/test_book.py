@@ -128,3 +128,8 @@ def test_the_glossary_has_every_abbreviation_of_the_chapters():
     prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     for name in sorted(set(re.findall(r"\b[A-Z]{0,3}(?:SDE|ODE)\b", prose))):
         assert name in words, f"{name} is used in a chapter and not in the glossary"
+
+
+def test_every_page_names_its_icon():
+    """Without one a browser asks the host's root for /favicon.ico, which is nobody's file on a shared host."""
+    assert [p.name for p in pages() if 'rel="icon"' not in p.read_text(encoding="utf-8")] == []

@@ -35,7 +35,7 @@ const FONT = 12, TITLE = 13, NARROW = 520, GAP = 28;
 export function layout(view, width) {
   const columns = width < NARROW ? 1 : Math.min(view.columns, view.panels.length);
   const w = (width - GAP * (columns - 1)) / columns;
-  const h = Math.round(Math.min(360, Math.max(220, columns === 1 && width >= NARROW ? 0.46 * w : 0.72 * w)));
+  const h = Math.round(Math.min(360, Math.max(220, columns === 1 && width >= NARROW ? 0.46 * w : 0.88 * w)));
   const rows = Math.ceil(view.panels.length / columns);
   const boxes = view.panels.map((_, i) => ({ x: (i % columns) * (w + GAP), y: Math.floor(i / columns) * (h + GAP / 2), w, h }));
   return { boxes, height: rows * h + (rows - 1) * GAP / 2 };
