@@ -73,6 +73,10 @@ class Explorer:
             + [f"seed {self.seed}"]
         )
 
+    def caption(self) -> str:
+        """What the figure shows and its first settings: for paper, where nothing else can say it."""
+        return f"{self.alt} ({self.settings()})"
+
 
 def explorer(
     experiment,
@@ -147,7 +151,7 @@ def png(view, frame: Frame, *, width: float = 8.0, dpi: int = 110, note: str = "
     figure, out = still(view, frame, width=width), io.BytesIO()
     FigureCanvasAgg(figure)
     if note:
-        figure.supxlabel(textwrap.fill(note, 110), fontsize=8, color="#555555")
+        figure.supxlabel(textwrap.fill(note, 125), fontsize=8, color="#555555")
     figure.savefig(out, format="png", dpi=dpi)
     return out.getvalue()
 
@@ -162,7 +166,7 @@ class Still:
 
     def __init__(self, made: Explorer, frame: Frame):
         self.explorer, self.frame = made, frame
-        self._png = png(made.view(), frame, note=made.settings())
+        self._png = png(made.view(), frame, note=made.caption())
 
     def _repr_png_(self) -> bytes:
         return self._png

@@ -202,7 +202,7 @@ class ExplorerWidget(anywidget.AnyWidget):
             data = {**data, "text/plain": repr(self)}
             try:
                 frame = _last_frame(self.explorer, seconds=STILL_SECONDS)
-                image = png(self.explorer.view(), frame, note=self.explorer.settings())
+                image = png(self.explorer.view(), frame, note=self.explorer.caption())
             except Exception:  # noqa: BLE001 - a failing run must not take away the widget that says so
                 return data, metadata
             data["image/png"] = base64.b64encode(image).decode("ascii")
