@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 from nde_lab.random import Declaration, Uniform
 
 Tensors = dict[str, Tensor]
+_LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
 
 
 def lipswish(x: Tensor) -> Tensor:
@@ -77,9 +80,11 @@ class Functional:
         return {n: state[n] for n in (*self.draws, *self.fixed)}
 
     def apply(self, params: Tensors, *inputs: Tensor):
-        """The module's output with these parameters; works under gradients, tracing and vmap."""
+        """The module's output with these parameters; works under gradients, tracing and vmap, from any thread."""
         own = {n.removeprefix(self.prefix): params[n] for n in (*self.draws, *self.fixed)}
-        return torch.func.functional_call(self.module, own, inputs)
+        # functional_call puts the parameters into the module for the time of the call: one thread at a time.
+        with _LOCKS.setdefault(self.module, threading.RLock()):
+            return torch.func.functional_call(self.module, own, inputs)
 
 
 def functional(module: nn.Module, *, prefix: str = "", init: dict[str, Declaration | Tensor] | None = None

@@ -1,3 +1,6 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import nn
@@ -53,3 +56,17 @@ def test_the_start_takes_its_dtype_from_its_own_draws():
     net = nets.functional(nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2)))
     noise = {"batch": torch.arange(3)} | sample(net.draws, seed=0, stream="start")
     assert all(p.dtype == torch.float32 for p in net.init(noise).values())
+
+
+def test_two_threads_may_share_a_network():
+    class Waits(nn.Linear):
+        def forward(self, x):
+            time.sleep(0.002)      # time for the other thread to put its own parameters into the module
+            return super().forward(x)
+    net = nets.functional(Waits(1, 1))
+    x = torch.ones(1, 1)
+
+    def call(w):
+        return [net.apply({"weight": torch.full((1, 1), w), "bias": torch.zeros(1)}, x).item() for _ in range(20)]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(call, [1.0, 2.0, 3.0, 4.0])) == [[w] * 20 for w in (1.0, 2.0, 3.0, 4.0)]
