@@ -17,7 +17,8 @@ import nde_lab
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-EXTRAS = PROJECT["project"]["optional-dependencies"]
+# The peers that benchmarks/ measures against are installed by hand: they are in no lock and in no environment.
+EXTRAS = {name: of for name, of in PROJECT["project"]["optional-dependencies"].items() if name != "bench"}
 LEFT_OUT = {canonicalize_name(name) for name in PROJECT["tool"]["uv"]["exclude-dependencies"]}
 LOCKS = {"requirements.lock": tuple(EXTRAS), "requirements-lab.lock": ("lab", "data")}
 CONDA_NAMES = {"torch": "pytorch-cpu", "matplotlib": "matplotlib-base"}
