@@ -133,7 +133,7 @@ def cases(names: list[str]) -> dict[str, tuple[Callable, tuple]]:
 def measure(step: Callable, args: tuple, *, repeats: int, wasm: bool) -> dict[str, float]:
     """Milliseconds per step on both sides, seconds of trace and lowering, kilobytes."""
     from nde_lab.autodiff import trace
-    from nde_lab.explore.lowering import lower
+    from nde_lab.lowering import lower
     start = time.perf_counter()
     graph = trace(lambda data, state, noise, live: step(data, state, noise, live), args)
     traced = time.perf_counter()

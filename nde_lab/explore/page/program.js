@@ -2,7 +2,7 @@
 //
 //   { source, manifest, plan, draws: {start, step, observe}, data: [{name, values}] }
 //
-// `source` is the lowered module (nde_lab/explore/lowering); `draws` are the declared random tensors, made here by the
+// `source` is the lowered module (nde_lab/lowering); `draws` are the declared random tensors, made here by the
 // twin of nde_lab.random (random.js); data are what the experiment's data() gave.
 
 const prefixed = (prefix, object) => Object.fromEntries(Object.entries(object).map(([name, v]) => [`${prefix}/${name}`, v]));

@@ -14,11 +14,11 @@ import torch
 
 from nde_lab import autodiff
 from nde_lab.experiment import DTYPES
-from nde_lab.explore.lowering import lower
 from nde_lab.explore.page import stored
 from nde_lab.explore.page.pack import packed
 from nde_lab.explore.page.sources import code_hash
 from nde_lab.explore.spec import Explorer
+from nde_lab.lowering import lower
 from nde_lab.random import STREAMS, sample
 
 MAX_PROGRAMS = 16
@@ -101,7 +101,7 @@ def _data(name: str, tensor: torch.Tensor) -> dict[str, Any]:
 def _lowering_code() -> str:
     """Hash of the lowering's own files."""
     digest = hashlib.sha256()
-    for path in sorted((Path(__file__).parents[1] / "lowering").rglob("*")):
+    for path in sorted((Path(__file__).parents[2] / "lowering").rglob("*")):
         if path.suffix in (".py", ".js"):
             digest.update(path.read_bytes())
     digest.update(Path(__file__).read_bytes())

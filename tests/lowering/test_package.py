@@ -5,11 +5,11 @@ import re
 
 import pytest
 import torch
-from explore.lowering.parity import check
+from lowering.parity import check
 
 from nde_lab import nets, optimizers
 from nde_lab.autodiff import trace, value_and_grad
-from nde_lab.explore.lowering import lower
+from nde_lab.lowering import lower
 from nde_lab.random import sample
 
 F = torch.nn.functional

@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import math
 
-from nde_lab.explore.lowering.build import TABLE, Builder, Value, operator
-from nde_lab.explore.lowering.ir import BOOL, FLOAT, INT
+from nde_lab.lowering.build import TABLE, Builder, Value, operator
+from nde_lab.lowering.ir import BOOL, FLOAT, INT
 
 # aten name -> machine operator, for one float argument
 for _aten, _op in {

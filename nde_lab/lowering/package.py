@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from importlib import resources
 
-from nde_lab.explore.lowering.ir import BOOL, FLOAT, INT
-from nde_lab.explore.lowering.plan import Memory, schedule
+from nde_lab.lowering.ir import BOOL, FLOAT, INT
+from nde_lab.lowering.plan import Memory, schedule
 
 DTYPE_NAMES = {FLOAT: "float32", INT: "int32", BOOL: "bool"}
 
@@ -20,10 +20,10 @@ class Lowered:
 
 
 def package(graphs: dict, *, plain: bool = True) -> Lowered:
-    """See ``nde_lab.explore.lowering.lower``."""
-    from nde_lab.explore.lowering.decompose import build_program
-    from nde_lab.explore.lowering.emit import pages, webassembly
-    from nde_lab.explore.lowering.plain import plain_source
+    """See ``nde_lab.lowering.lower``."""
+    from nde_lab.lowering.decompose import build_program
+    from nde_lab.lowering.emit import pages, webassembly
+    from nde_lab.lowering.plain import plain_source
     programs, blocks, memory = {}, {}, Memory()
     for name, graph in graphs.items():
         programs[name] = build_program(graph)
@@ -63,7 +63,7 @@ def package(graphs: dict, *, plain: bool = True) -> Lowered:
 
 
 def _constants(block: list[list]) -> list:
-    from nde_lab.explore.lowering.plan import lifetimes
+    from nde_lab.lowering.plan import lifetimes
     return [b for b in lifetimes(block) if b.kind == "const"]
 
 

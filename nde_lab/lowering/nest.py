@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nde_lab.explore.lowering.ir import Expr, Reduce, Scan, Store, View
+from nde_lab.lowering.ir import Expr, Reduce, Scan, Store, View
 
 LANES = 4
 

@@ -1,9 +1,9 @@
 """Recorded loops and their reverses, lowered: against eager torch, in both engines."""
 import torch
-from explore.lowering.parity import check
+from lowering.parity import check
 
 from nde_lab.autodiff import loop, trace, value_and_grad
-from nde_lab.explore.lowering import lower
+from nde_lab.lowering import lower
 
 g = torch.Generator().manual_seed(2)
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 
 import torch
 
-from nde_lab.explore.lowering.build import Builder, Value, operator
-from nde_lab.explore.lowering.ir import BOOL, FLOAT, INT, Store, View
-from nde_lab.explore.lowering.shapes import cut
+from nde_lab.lowering.build import Builder, Value, operator
+from nde_lab.lowering.ir import BOOL, FLOAT, INT, Store, View
+from nde_lab.lowering.shapes import cut
 
 
 def wrapped(b: Builder, i: Value, n: int) -> Value:

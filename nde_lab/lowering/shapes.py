@@ -1,8 +1,8 @@
 """Views, joins and cuts: operators that only move elements."""
 from __future__ import annotations
 
-from nde_lab.explore.lowering.build import Builder, Value, operator
-from nde_lab.explore.lowering.ir import Store, View, numel
+from nde_lab.lowering.build import Builder, Value, operator
+from nde_lab.lowering.ir import Store, View, numel
 
 
 def restride(view: View, shape: tuple[int, ...]) -> View | None:

@@ -1,12 +1,12 @@
 """From scheduled statements to machine code: kernels, the calls between them, and the WebAssembly module."""
 from __future__ import annotations
 
-from nde_lab.explore.lowering import functions, matmul
-from nde_lab.explore.lowering.ir import Multiply, Repeat, View
-from nde_lab.explore.lowering.kernels import Kernel
-from nde_lab.explore.lowering.nest import nest
-from nde_lab.explore.lowering.plan import RESERVED, Memory
-from nde_lab.explore.lowering.wasm import I32, Code, Module
+from nde_lab.lowering import functions, matmul
+from nde_lab.lowering.ir import Multiply, Repeat, View
+from nde_lab.lowering.kernels import Kernel
+from nde_lab.lowering.nest import nest
+from nde_lab.lowering.plan import RESERVED, Memory
+from nde_lab.lowering.wasm import I32, Code, Module
 
 PAGE = 65536
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nde_lab.explore.lowering.build import TABLE, Builder, Value
-from nde_lab.explore.lowering.ir import Repeat, Store, Turn, View
+from nde_lab.lowering.build import TABLE, Builder, Value
+from nde_lab.lowering.ir import Repeat, Store, Turn, View
 
 
 def turned(b: Builder, x: Value, turn: Turn, *, backwards: bool = False) -> Value:

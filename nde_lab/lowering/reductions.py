@@ -3,9 +3,9 @@ from __future__ import annotations
 
 import math
 
-from nde_lab.explore.lowering.build import Builder, Value, operator
-from nde_lab.explore.lowering.ir import BOOL, FLOAT, INT, Multiply, Reduce, Repeat, Scan, Store, Turn, View
-from nde_lab.explore.lowering.shapes import permuted, restride
+from nde_lab.lowering.build import Builder, Value, operator
+from nde_lab.lowering.ir import BOOL, FLOAT, INT, Multiply, Reduce, Repeat, Scan, Store, Turn, View
+from nde_lab.lowering.shapes import permuted, restride
 
 
 def axes(x: Value, dims) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """Where every buffer lies, and which statements move: passes over the statements of a program."""
 from __future__ import annotations
 
-from nde_lab.explore.lowering.ir import Buffer, Program, Repeat, Store, reads
+from nde_lab.lowering.ir import Buffer, Program, Repeat, Store, reads
 
 ALIGN = 4                    # elements: 16 bytes
 RESERVED = 512               # elements at the start of the memory, for vector constants of the math functions

@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from explore.lowering.parity import check
+from lowering.parity import check
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 7])

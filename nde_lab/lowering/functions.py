@@ -14,7 +14,7 @@ import math
 import struct
 from collections.abc import Callable
 
-from nde_lab.explore.lowering.wasm import F64, V128, Code, Module
+from nde_lab.lowering.wasm import F64, V128, Code, Module
 
 IMPORTED = {"pow": 2, "atan2": 2, "tan": 1, "atan": 1, "asin": 1, "acos": 1, "sinh": 1, "cosh": 1, "asinh": 1,
             "acosh": 1, "atanh": 1, "erf": 1}                 # name -> number of arguments

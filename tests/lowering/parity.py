@@ -2,7 +2,7 @@
 import torch
 
 from nde_lab.autodiff import trace
-from nde_lab.explore.lowering import lower
+from nde_lab.lowering import lower
 
 
 def check(node, fn, *args, rtol: float = 2e-6, atol: float = 2e-6, fresh: tuple = ()) -> None:

@@ -35,7 +35,7 @@ and plain (the same as JavaScript) -> package.
 """
 from __future__ import annotations
 
-from nde_lab.explore.lowering.package import Lowered
+from nde_lab.lowering.package import Lowered
 
 
 def lower(graphs: dict, *, plain: bool = True) -> Lowered:
@@ -44,7 +44,7 @@ def lower(graphs: dict, *, plain: bool = True) -> Lowered:
     plain=False leaves out the plain JavaScript engine (smaller; fails where WebAssembly SIMD is missing).
     Raises ValueError naming an operator or dtype outside the supported set.
     """
-    from nde_lab.explore.lowering.package import package  # imports torch's decompositions
+    from nde_lab.lowering.package import package  # imports torch's decompositions
     return package(graphs, plain=plain)
 
 

@@ -1,7 +1,7 @@
 """Views, joins, gathers, reductions and products against torch."""
 import pytest
 import torch
-from explore.lowering.parity import check
+from lowering.parity import check
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

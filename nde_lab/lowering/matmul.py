@@ -6,7 +6,7 @@ k runs.
 """
 from __future__ import annotations
 
-from nde_lab.explore.lowering.wasm import I32, V128, Code
+from nde_lab.lowering.wasm import I32, V128, Code
 
 # parameters of the function, in order: byte addresses, sizes, byte strides
 A, B, C, M, N, K, A_ROW, A_COLUMN, B_ROW, C_ROW = range(10)

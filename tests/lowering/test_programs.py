@@ -1,6 +1,6 @@
 """Whole programs drawn at random: fusion, sharing, views, hoisting and the plan of memory, against torch."""
 import torch
-from explore.lowering.parity import check
+from lowering.parity import check
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 

@@ -13,9 +13,9 @@ from nde_lab.autodiff import operators as loops
 from nde_lab.autodiff.tracing import loops_of, tidy
 
 # Importing these fills the table of operators.
-from nde_lab.explore.lowering import build, elementwise, indexing, reductions, shapes  # noqa: F401
-from nde_lab.explore.lowering import loops as _loop_operators  # noqa: F401
-from nde_lab.explore.lowering.build import TABLE, Program, dtype_of
+from nde_lab.lowering import build, elementwise, indexing, reductions, shapes  # noqa: F401
+from nde_lab.lowering import loops as _loop_operators  # noqa: F401
+from nde_lab.lowering.build import TABLE, Program, dtype_of
 
 aten = torch.ops.aten
 # Decompositions beyond the core set.

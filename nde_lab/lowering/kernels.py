@@ -3,10 +3,10 @@ from __future__ import annotations
 
 import math
 
-from nde_lab.explore.lowering.expressions import Expressions
-from nde_lab.explore.lowering.ir import BOOL, FLOAT, INT, Expr, Reduce, Scan
-from nde_lab.explore.lowering.nest import Access
-from nde_lab.explore.lowering.wasm import F32, I32, V128, Code
+from nde_lab.lowering.expressions import Expressions
+from nde_lab.lowering.ir import BOOL, FLOAT, INT, Expr, Reduce, Scan
+from nde_lab.lowering.nest import Access
+from nde_lab.lowering.wasm import F32, I32, V128, Code
 
 IDENTITY = {("sum", FLOAT): 0.0, ("sum", INT): 0, ("prod", FLOAT): 1.0, ("prod", INT): 1,
             ("max", FLOAT): -math.inf,

@@ -1,7 +1,7 @@
 """Backward graphs as torch writes them: the gradient of many functions, lowered."""
 import pytest
 import torch
-from explore.lowering.parity import check
+from lowering.parity import check
 
 from nde_lab.autodiff import value_and_grad
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from nde_lab.explore.lowering.functions import IMPORTED, NATIVE, Library
-from nde_lab.explore.lowering.ir import FLOAT, Expr
-from nde_lab.explore.lowering.nest import Access, Nest
-from nde_lab.explore.lowering.wasm import F32, I32, V128, Code
+from nde_lab.lowering.functions import IMPORTED, NATIVE, Library
+from nde_lab.lowering.ir import FLOAT, Expr
+from nde_lab.lowering.nest import Access, Nest
+from nde_lab.lowering.wasm import F32, I32, V128, Code
 
 COMPARE = {"lt", "le", "gt", "ge", "eq", "ne"}
 BITS = {"and", "or", "xor"}

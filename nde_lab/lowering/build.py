@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.fx import GraphModule, Node
 
-from nde_lab.explore.lowering.ir import (
+from nde_lab.lowering.ir import (
     BOOL,
     COSTLY,
     FLOAT,

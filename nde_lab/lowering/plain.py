@@ -10,9 +10,9 @@ from collections import Counter
 
 import numpy as np
 
-from nde_lab.explore.lowering.ir import FLOAT, INT, Expr, Multiply, Reduce, Repeat, Scan, View
-from nde_lab.explore.lowering.nest import Access, Nest, nest
-from nde_lab.explore.lowering.plan import Memory
+from nde_lab.lowering.ir import FLOAT, INT, Expr, Multiply, Reduce, Repeat, Scan, View
+from nde_lab.lowering.nest import Access, Nest, nest
+from nde_lab.lowering.plan import Memory
 
 # Expression templates; {0} {1} {2} are the arguments. Integers where the text differs from that of floats.
 TEXT = {

@@ -3,7 +3,7 @@ import math
 
 import pytest
 import torch
-from explore.lowering.parity import check
+from lowering.parity import check
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -13,7 +13,7 @@ import torch
 import nde_lab
 from nde_lab.autodiff import trace
 from nde_lab.experiment import registered
-from nde_lab.explore.lowering import lower
+from nde_lab.lowering import lower
 from nde_lab.random import Sampler
 
 ROOT = Path(nde_lab.__file__).parent
