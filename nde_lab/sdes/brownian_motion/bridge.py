@@ -123,7 +123,7 @@ class BridgeRefinement:
                 "others": path + own, "low": base - spread, "high": base + spread}
 
     def view(self):
-        height = Axis("W(t)", low=-3, high=3)
+        height = Axis("W(t)", low=-2.4, high=2.4)
         return View([
             Panel("One path, refined", TIME, height,
                   [Line("t", "path", role="sde", label="path so far"),

@@ -97,4 +97,7 @@ def crossing_time(*, b, sigma, cells: int = 400, low: float = -2.5):
     U = double_well(y, b=b) / D
     weight = torch.exp(-U)
     below = weight.cumsum(0) - weight / 2
-    return (torch.exp(U) * below * (y > -1).to(dtype)).sum() * dx**2 / D
+    # Left of the start nothing is added; there e^{U/D} would overflow.
+    inside = y > -1
+    barrier = torch.where(inside, torch.exp(torch.where(inside, U, torch.zeros_like(U))), torch.zeros_like(U))
+    return (barrier * below).sum() * dx**2 / D

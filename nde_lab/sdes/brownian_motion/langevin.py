@@ -42,7 +42,7 @@ class DoubleWell:
     live = {"b": Knob(1.0, low=0.0, high=2.0, label="barrier b"),
             "c": Knob(0.0, low=-0.5, high=0.5, label="tilt c"),
             "sigma": Knob(1.0, low=0.4, high=1.4, label="noise σ", unit="per √time")}
-    plan = Plan(200, advice="lower the barrier b")
+    plan = Plan(300, advice="lower the barrier b")
     points, inner, dt, cells, bins, drawn = 2000, 25, 0.002, 64, 32, 300
 
     @property
@@ -113,14 +113,14 @@ class DoubleWell:
                       Points("x", "height", role="sde", label="300 of 2000 points")],
                      alt="A curve with two valleys at minus one and one, and points just above it. They begin in "
                          "one place, jitter, and now and then cross the hill between the valleys.")
-        distance = Panel("Distance to the law at rest", Axis("time t", low=0, high=10),
+        distance = Panel("Distance to the law at rest", Axis("time t", low=0, high=15),
                          Axis("L1 distance", scale="log", low=1e-3, high=3),
                          [Line("history.t", "history.cloud", role="sde", label="2000 points"),
                           Line("history.t", "history.density", role="ode", label="Fokker-Planck density")],
                          alt="Distance between the present density and the law at rest over time on a log axis. "
                              "The dashed line of the Fokker-Planck density falls straight for ever; the cloud's "
                              "falls with it to about 0.1 and stays there, because it has only 2000 points.")
-        cloud = Panel("Where the points are", place, Axis("density", low=0, high=1.6),
+        cloud = Panel("Where the points are", place, Axis("density", low=0, high=2.2),
                       [Bars("bins", "histogram", role="sde", label="2000 points"),
                        Line("grid", "p", role="ode", label="Fokker-Planck p(x, t)"),
                        Line("grid", "rest", role="truth", label="at rest: ∝ e^(-2U/σ²)")],

@@ -80,10 +80,10 @@ class SharePrice:
         return state | {"k": k}, {"t": k / self.plan.steps, "ok": torch.isfinite(k)}
 
     def observe(self, data, state, noise, live):
-        last = data["index"][-1]
-        shown = torch.minimum(data["index"], torch.floor(state["k"] / self.plan.steps * last)).long()
+        n = data["index"].shape[0] - 1
+        shown = torch.clamp(torch.minimum(data["index"], torch.floor(state["k"] * (n / self.plan.steps))), 0, n).long()
         # The look at or before each day; the small number keeps a whole quotient from rounding down.
-        look = (torch.floor(data["index"] / live["lag"] + 1e-4) * live["lag"]).long()
+        look = torch.clamp(torch.floor(data["index"] / live["lag"] + 1e-4) * live["lag"], 0, n).long()
 
         def variation(path):
             seen = path[..., look]
@@ -94,7 +94,7 @@ class SharePrice:
         return {"t": data["t"][shown], "price": torch.exp(data["log_price"])[shown],
                 "seen": torch.exp(data["log_price"][look])[shown], "variation": variation(data["log_price"])[shown],
                 "twins": variation(state["twins"])[:, shown], "line_t": data["t"],
-                "line": total * data["index"] / last}
+                "line": total * data["index"] / n}
 
     def view(self):
         time = Axis("year", low=2004.5, high=2009)
@@ -104,10 +104,10 @@ class SharePrice:
                    Line("t", "seen", role="accent", label="as we look at it")],
                   alt="The price of a share on a log axis: it rises sevenfold until late 2007 and then falls by "
                       "half. A staircase shows the price at the last look."),
-            Panel("Quadratic variation of log(price)", time, Axis("sum of squared steps", low=0, high=1),
+            Panel("Quadratic variation of log(price)", time, Axis("sum of squared steps", low=0, high=0.8),
                   [Paths("t", "twins", role="sde", label="20 Brownian motions"),
                    Line("line_t", "line", role="truth", label="σ²t"),
-                   Line("t", "variation", role="data", label="the share")],
+                   Line("t", "variation", role="accent", label="the share")],
                   alt="Running sums of squared steps. Those of twenty Brownian motions stay close to the dotted "
                       "straight line; the share's is steep at first, flat in 2007 and steep again in 2008, far "
                       "outside their bundle.")])
