@@ -1,0 +1,1 @@
+"""Neural SDEs as generative models: latent SDEs, SDE-GANs, and the solver that runs backwards exactly."""
