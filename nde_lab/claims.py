@@ -207,22 +207,27 @@ def load_all() -> None:
                     importlib.import_module(f"{name}.{inner.name}")
 
 
-def claims(*, paper: str | None = None) -> list[Claim]:
-    """All registered claims, or those of one paper; an unknown paper is a ValueError that lists the known
-    ones."""
+def claims(*, paper: str | None = None, module: str | None = None) -> list[Claim]:
+    """All registered claims, or those of one paper, of one module ("nde_lab.sdes.brownian_motion", with what
+    is below it), or both; an unknown paper, or nothing found, is a ValueError that says what there is."""
     load_all()
     known = sorted({p for p, _ in _CLAIMS})
     if paper is not None and paper not in known:
         raise ValueError(f"no claims for paper {paper!r}; papers with claims: {', '.join(known) or 'none'}")
-    return [c for (p, _), c in _CLAIMS.items() if paper in (None, p)]
+    found = [c for (p, _), c in _CLAIMS.items() if paper in (None, p)
+             and (module is None or f"{c.function.__module__}.".startswith(f"{module}."))]
+    if module is not None and not found:
+        homes = sorted({c.function.__module__ for c in _CLAIMS.values()})
+        raise ValueError(f"no claims in module {module!r}; modules with claims: {', '.join(homes) or 'none'}")
+    return found
 
 
-def ledger(*, paper: str | None = None, long: bool = False,
+def ledger(*, paper: str | None = None, module: str | None = None, long: bool = False,
            progress: Callable[[str], None] | None = None) -> list[dict]:
     """The rows of the ledger. Quick claims run now; long ones show their stored result, or re-run with
     ``long``."""
     rows = []
-    for c in claims(paper=paper):
+    for c in claims(paper=paper, module=module):
         if progress and (c.cost == "quick" or long):
             progress(f"running {c.paper}: {c.name} ...")
         if c.cost == "quick":

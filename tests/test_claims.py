@@ -63,6 +63,15 @@ def test_a_registered_claim_knows_its_paper_and_the_decorated_function_stays_a_f
     assert found["quick_one"].function().holds
 
 
+def test_claims_of_a_module_are_those_of_what_is_below_it(toy):
+    home = "nde_lab.toypart.toy_paper"
+    everything = {x.name for x in c.claims(paper="toy-claims")}
+    assert {x.name for x in c.claims(module=home)} == everything
+    assert {row["name"] for row in c.ledger(module=f"{home}.claims")} == everything
+    with pytest.raises(ValueError, match="no claims in module 'nde_lab.toypart.toy'; modules with claims: nde_lab.*"):
+        c.claims(module="nde_lab.toypart.toy")
+
+
 def test_an_unknown_paper_is_refused_with_the_known_ones(toy):
     with pytest.raises(ValueError, match="no claims for paper 'toy-claim'; papers with claims: toy-claims"):
         c.claims(paper="toy-claim")

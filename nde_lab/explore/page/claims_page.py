@@ -19,9 +19,10 @@ class Table:
         return claims.as_text(self.rows)
 
 
-def show(*, paper: str | None = None) -> Table:
-    """Run the quick claims, read the stored long ones. Raises ValueError for a paper without claims."""
-    return Table(claims.ledger(paper=paper))
+def show(*, paper: str | None = None, module: str | None = None) -> Table:
+    """Run the quick claims, read the stored long ones: of one paper, or of one module (a paper may have claims
+    in several chapters). Raises ValueError for a paper or a module without claims."""
+    return Table(claims.ledger(paper=paper, module=module))
 
 
 def as_html(rows: list[dict]) -> str:
