@@ -7,25 +7,31 @@
 An SDE is any object with ``f(t, y)``, ``g(t, y)``, ``noise_type`` and ``sde_type``, as in torchsde;
 ``SDE(drift, diffusion)`` makes one of two functions. ``SCHEMES`` holds the schemes by name.
 """
+from nde_lab.solvers.brownian_chunks import ChunkedBrownian
 from nde_lab.solvers.controller import PID
 from nde_lab.solvers.euler_maruyama import EulerMaruyama
 from nde_lab.solvers.grid import Grid
 from nde_lab.solvers.heun import Heun
 from nde_lab.solvers.integrate import finite_rows, integrate
+from nde_lab.solvers.langevin import BAOAB, Langevin
+from nde_lab.solvers.midpoint import Midpoint
 from nde_lab.solvers.milstein import MilsteinIto, MilsteinStratonovich
 from nde_lab.solvers.integrate_ode import Adaptive, Turns, integrate_adaptive, integrate_ode
 from nde_lab.solvers.noise import Brownian
 from nde_lab.solvers.registry import SCHEMES, choose, fitting
+from nde_lab.solvers.reversible_heun import ReversibleHeun
 from nde_lab.solvers.runge_kutta import RKStep, error_ratio, rk_step, stiffness
 from nde_lab.solvers.scheme import Scheme
 from nde_lab.solvers.sde import NOISE_TYPES, SDE, SDE_TYPES, as_sde
 from nde_lab.solvers.solution import Solution, SolverError, Status
 from nde_lab.solvers.solve import sdeint, solve_sde
+from nde_lab.solvers.srk import SRK
 from nde_lab.solvers.tableaus import TABLEAUS, Tableau
 from nde_lab.solvers.tamed_euler import TamedEuler
 
-__all__ = ["NOISE_TYPES", "PID", "SCHEMES", "SDE", "SDE_TYPES", "TABLEAUS", "Adaptive", "Brownian",
-           "EulerMaruyama", "Grid", "Heun", "MilsteinIto", "MilsteinStratonovich", "RKStep", "Scheme",
-           "Solution", "SolverError", "Status", "Tableau", "TamedEuler", "Turns", "as_sde", "choose",
-           "error_ratio", "finite_rows", "fitting", "integrate", "integrate_adaptive", "integrate_ode",
-           "rk_step", "sdeint", "solve_sde", "stiffness"]
+__all__ = ["BAOAB", "NOISE_TYPES", "PID", "SCHEMES", "SDE", "SDE_TYPES", "SRK", "TABLEAUS", "Adaptive",
+           "Brownian", "ChunkedBrownian", "EulerMaruyama", "Grid", "Heun", "Langevin", "Midpoint",
+           "MilsteinIto", "MilsteinStratonovich", "RKStep", "ReversibleHeun", "Scheme", "Solution",
+           "SolverError", "Status", "Tableau", "TamedEuler", "Turns", "as_sde", "choose", "error_ratio",
+           "finite_rows", "fitting", "integrate", "integrate_adaptive", "integrate_ode", "rk_step", "sdeint",
+           "solve_sde", "stiffness"]

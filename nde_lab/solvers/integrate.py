@@ -10,7 +10,7 @@ from nde_lab.solvers.registry import choose
 from nde_lab.solvers.sde import as_sde
 
 
-def integrate(sde, y0: Tensor, grid: Grid | Tensor, increments: Tensor, *, method: str | None = None,
+def integrate(sde, y0: Tensor, grid: Grid | Tensor, increments, *, method: str | None = None,
               save="all") -> Tensor:
     """Solve on a grid with given noise; no check looks at a value, so it may stand in a traced ``step``.
 
@@ -18,10 +18,12 @@ def integrate(sde, y0: Tensor, grid: Grid | Tensor, increments: Tensor, *, metho
     over parameter tensors and receive the time as a 0-d tensor. y0: (B, D). grid: a ``Grid`` of n steps, or
     its times as a tensor (n + 1,), such as an entry of an experiment's ``data`` or a live horizon times fixed
     fractions. increments: (n, B, m), Brownian increments of variance dt: declared standard normals times ``dt
-    ** 0.5``. save: "all" -> (n + 1, B, D) with y0 first; "last" -> (B, D); a sequence of k grid indices ->
-    (k, B, D). Differentiable in y0, increments and whatever the SDE closes over. Raises ValueError for shapes
-    that do not fit and for a method that does not; numerical trouble shows as rows for which ``finite_rows``
-    is False.
+    ** 0.5``. Method "srk" takes a pair of such tensors: the increments, and the space-time areas of variance
+    dt / 12, drawn independently (another declared normal times ``(dt / 12) ** 0.5``). method: a name from
+    ``SCHEMES``; "euler" (Ito) or "heun" (Stratonovich) without one. save: "all" -> (n + 1, B, D) with y0
+    first; "last" -> (B, D); a sequence of k grid indices -> (k, B, D). Differentiable in y0, increments and
+    whatever the SDE closes over. Raises ValueError for shapes that do not fit and for a method that does not;
+    numerical trouble shows as rows for which ``finite_rows`` is False.
     """
     sde = as_sde(sde)
     scheme = choose(sde, method)
@@ -29,24 +31,19 @@ def integrate(sde, y0: Tensor, grid: Grid | Tensor, increments: Tensor, *, metho
         raise ValueError("grid must be a Grid or a 1-d tensor of at least two times, got "
                          f"{tuple(grid.shape) if isinstance(grid, Tensor) else grid!r}")
     n = grid.steps if isinstance(grid, Grid) else grid.shape[0] - 1
-    _check_shapes(sde, y0, increments, n)
+    _check_noise(sde, scheme, y0, increments, n)
     indices = _indices(save, n)
     times = grid.tensor(y0.dtype, y0.device) if isinstance(grid, Grid) else grid
+    sizes = None if isinstance(grid, Grid) and grid.even else times[1:] - times[:-1]
 
-    if isinstance(grid, Grid) and grid.even:      # one number for all steps: a constant of the traced graph
-        def body(y, x):
-            y = scheme.step(sde, x[0], y, grid.dt, x[1])
-            return y, (None if save == "last" else y)
-        xs = (times[:-1], increments)
-    else:
-        def body(y, x):
-            y = scheme.step(sde, x[0], y, x[1], x[2])
-            return y, (None if save == "last" else y)
-        xs = (times[:-1], times[1:] - times[:-1], increments)
+    def body(carry, x):
+        t, dt, noise = x               # an even grid has one dt for all steps: a constant of the traced graph
+        carry = scheme.step(sde, t, carry, grid.dt if dt is None else dt, noise)
+        return carry, (None if save == "last" else scheme.read(carry))
 
-    last, ys = loop(body, y0, xs)
+    last, ys = loop(body, scheme.start(sde, times[0], y0), (times[:-1], sizes, increments))
     if indices is None:
-        return last
+        return scheme.read(last)
     if indices == "all":
         return torch.cat([y0.unsqueeze(0), ys])
     return torch.stack([y0 if k == 0 else ys[k - 1] for k in indices])
@@ -74,6 +71,21 @@ def _indices(save, n: int):
     if not indices:
         raise ValueError("save holds no grid index; use 'last' for the last state only")
     return indices
+
+
+def _check_noise(sde, scheme, y0: Tensor, increments, n: int) -> None:
+    if not scheme.needs_area:
+        if not isinstance(increments, Tensor):
+            raise ValueError(f"method {scheme.name!r} takes the increments as one tensor (n, B, m), got "
+                             f"{type(increments).__name__}; only 'srk' takes a pair (increments, areas)")
+        return _check_shapes(sde, y0, increments, n)
+    if not (isinstance(increments, (tuple, list)) and len(increments) == 2
+            and all(isinstance(part, Tensor) for part in increments)):
+        raise ValueError(f"method {scheme.name!r} needs a pair (increments, areas), two tensors (n, B, m): the "
+                         "Brownian increments of variance dt, and their space-time areas, independent of them "
+                         "and of variance dt / 12 (a standard normal times (dt / 12) ** 0.5)")
+    for part in increments:
+        _check_shapes(sde, y0, part, n)
 
 
 def _check_shapes(sde, y0: Tensor, increments: Tensor, n: int) -> None:

@@ -3,22 +3,27 @@ from __future__ import annotations
 
 from nde_lab.solvers.euler_maruyama import EulerMaruyama
 from nde_lab.solvers.heun import Heun
+from nde_lab.solvers.langevin import BAOAB
+from nde_lab.solvers.midpoint import Midpoint
 from nde_lab.solvers.milstein import MilsteinIto, MilsteinStratonovich
+from nde_lab.solvers.reversible_heun import ReversibleHeun
 from nde_lab.solvers.scheme import Scheme
 from nde_lab.solvers.sde import SDE
+from nde_lab.solvers.srk import SRK
 from nde_lab.solvers.tamed_euler import TamedEuler
 
 SCHEMES: dict[str, tuple[Scheme, ...]] = {}
-for _scheme in (EulerMaruyama(), MilsteinIto(), MilsteinStratonovich(), TamedEuler(), Heun()):
+for _scheme in (EulerMaruyama(), MilsteinIto(), MilsteinStratonovich(), SRK(), TamedEuler(), Heun(), Midpoint(),
+                ReversibleHeun(), BAOAB()):
     SCHEMES[_scheme.name] = (*SCHEMES.get(_scheme.name, ()), _scheme)
 
 DEFAULTS = {"ito": "euler", "stratonovich": "heun"}
-_ELSEWHERE = ("srk", "midpoint", "reversible_heun", "adjoint_reversible_heun", "log_ode", "euler_heun")
+_ELSEWHERE = ("adjoint_reversible_heun", "log_ode", "euler_heun")
 
 
 def fitting(sde: SDE) -> list[str]:
     """Names of the schemes that converge to this SDE's solution."""
-    return [name for name, variants in SCHEMES.items() if any(_fits(scheme, sde) for scheme in variants)]
+    return [name for name, variants in SCHEMES.items() if any(scheme.takes(sde) for scheme in variants)]
 
 
 def choose(sde: SDE, method: str | None = None) -> Scheme:
@@ -37,8 +42,11 @@ def choose(sde: SDE, method: str | None = None) -> Scheme:
         raise ValueError(f"unknown method {method!r}; for {_article(kind)} use {others}")
     variants = SCHEMES[method]
     for scheme in variants:
-        if _fits(scheme, sde):
+        if scheme.takes(sde):
             return scheme
+    if method == "baoab":
+        raise ValueError("method 'baoab' splits position from momentum, so it takes a "
+                         f"Langevin(force, friction, temperature) with sde_type 'ito' only; use {others}")
     calculi = {scheme.calculus for scheme in variants}
     if sde.sde_type not in calculi:
         why = f"converges to the {' and '.join(sorted(calculi)).capitalize()} solution"
@@ -49,10 +57,6 @@ def choose(sde: SDE, method: str | None = None) -> Scheme:
         takes = sorted({noise for scheme in variants for noise in scheme.noise_types})
         why = f"takes {', '.join(takes)} noise only"
     raise ValueError(f"method {method!r} {why}, and this is {_article(kind)}; use {others}")
-
-
-def _fits(scheme: Scheme, sde: SDE) -> bool:
-    return scheme.calculus == sde.sde_type and sde.noise_type in scheme.noise_types
 
 
 def _article(kind: str) -> str:

@@ -13,22 +13,45 @@ class Scheme:
 
     name: the registry's word. calculus: "ito" or "stratonovich". strong_order: order of E|Y_n - Y(T)| for
     each noise type that the scheme takes. weak_order: order of |E phi(Y_n) - E phi(Y(T))| for smooth phi.
-    evaluations: drift and diffusion evaluations a step.
+    evaluations: drift and diffusion evaluations a step; starts_with: those before the first step. needs_area:
+    ``step`` takes the pair (dW, H) where others take dW, H the space-time area of the step (see ``srk``).
+
+    Most schemes carry the state from step to step and nothing else. One that carries more (``reversible_heun``)
+    overrides ``start`` and ``read``: a carry is then a tuple of tensors whose first entry is the state.
     """
     name: str
     calculus: str
     strong_order: Mapping[str, float]
     weak_order: float
     evaluations: tuple[int, int]
+    starts_with: tuple[int, int] = (0, 0)
+    needs_area: bool = False
 
     @property
     def noise_types(self) -> tuple[str, ...]:
         """The noise types that the scheme takes."""
         return tuple(self.strong_order)
 
-    def step(self, sde: SDE, t: Tensor, y: Tensor, dt, dW: Tensor) -> Tensor:
-        """The state at t + dt, (B, D). t: 0-d tensor; y: (B, D); dt: number or 0-d tensor; dW: (B, m)."""
-        raise TypeError(f"{type(self).__name__} does not define step(sde, t, y, dt, dW)")
+    def takes(self, sde: SDE) -> bool:
+        """Whether the scheme converges to this SDE's solution."""
+        return self.calculus == sde.sde_type and sde.noise_type in self.noise_types
+
+    def start(self, sde: SDE, t: Tensor, y: Tensor):
+        """What is carried into the first step, from the state (B, D) at the first time t: here the state."""
+        return y
+
+    def read(self, carry) -> Tensor:
+        """The state (B, D) in a carry."""
+        return carry
+
+    def step(self, sde: SDE, t: Tensor, carry, dt, dW):
+        """The carry at t + dt. t: 0-d tensor; carry: the state (B, D), or as ``start`` makes it; dt: number or
+        0-d tensor; dW: (B, m), or the pair (dW, H) of such for schemes that need the area."""
+        raise TypeError(f"{type(self).__name__} does not define step(sde, t, carry, dt, dW)")
+
+    def cost(self, sde: SDE) -> tuple[int, int]:
+        """Drift and diffusion evaluations a step for this SDE."""
+        return self.evaluations
 
     def check(self, sde: SDE, t: Tensor, y: Tensor) -> None:
         """Refuse, with a ValueError, what the declarations cannot say. Called once before a solve."""

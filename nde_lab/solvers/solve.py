@@ -8,7 +8,8 @@ from torch import Tensor
 
 from nde_lab.autodiff.eager import RECORDER
 from nde_lab.solvers.grid import Grid, save_times
-from nde_lab.solvers.noise import Brownian
+from nde_lab.solvers.brownian_chunks import ChunkedBrownian
+from nde_lab.solvers.noise import Brownian, OnGrid
 from nde_lab.solvers.registry import choose
 from nde_lab.solvers.scheme import Scheme
 from nde_lab.solvers.sde import SDE, as_sde, noise_channels
@@ -16,6 +17,8 @@ from nde_lab.solvers.solution import Moment, Solution, SolverError, Status, dive
 
 # Steps between two looks at finiteness; the states of such a block are kept to find the step that failed.
 _LOOK_EVERY = 32
+# More numbers than these are made in chunks (the same numbers), so that memory does not grow with the steps.
+_HOLD_AT_ONCE = 1 << 22
 
 
 def solve_sde(sde, y0: Tensor, ts, bm=None, *, method: str | None = None, dt: float = 1e-3,
@@ -44,13 +47,13 @@ def solve_sde(sde, y0: Tensor, ts, bm=None, *, method: str | None = None, dt: fl
     clock = grid.tensor(y0.dtype, y0.device).unbind()
     channels = noise_channels(sde, clock[0], y0)
     scheme.check(sde, clock[0], y0)
-    increment = _increments(bm, grid, y0, channels, seed)
+    increment = _increments(bm, grid, y0, channels, seed, scheme.needs_area)
 
     saved, status, ok, taken = _march(sde, scheme, y0, grid, clock, places, increment)
     times = torch.tensor(save_times(ts), dtype=ts.dtype if _float(ts) else y0.dtype, device=y0.device)
     stats = {"method": scheme.name, "steps": taken, "dt": grid.dt,
-             "drift_evaluations": scheme.evaluations[0] * taken,
-             "diffusion_evaluations": scheme.evaluations[1] * taken}
+             "drift_evaluations": scheme.cost(sde)[0] * taken + scheme.starts_with[0],
+             "diffusion_evaluations": scheme.cost(sde)[1] * taken + scheme.starts_with[1]}
     return Solution(times[:len(saved)], torch.stack(saved), ok, status, stats)
 
 
@@ -61,10 +64,12 @@ def _march(sde: SDE, scheme: Scheme, y0: Tensor, grid: Grid, clock, places,
     sizes, n = grid.sizes, grid.steps
     saved, upto = [y0], [0]                  # the states, and the step that each needs
     block = [y0]                             # the states since the last look, the first of them finite
+    carry = scheme.start(sde, clock[0], y0)
     ahead = 1                                # the next entry of places
     y = y0
     for k in range(1, n + 1):
-        y_before, y = y, scheme.step(sde, clock[k - 1], y, sizes[k - 1], increment(k - 1))
+        carry = scheme.step(sde, clock[k - 1], carry, sizes[k - 1], increment(k - 1))
+        y_before, y = y, scheme.read(carry)
         block.append(y)
         while ahead < len(places) and places[ahead][0] == k:
             w = places[ahead][1]
@@ -77,7 +82,7 @@ def _march(sde: SDE, scheme: Scheme, y0: Tensor, grid: Grid, clock, places,
                 first = next(i for i, state in enumerate(states) if not bool(torch.isfinite(state).all()))
                 step = k - (len(states) - 1) + first
                 trail = [Moment(grid.time(step - i), sizes[step - i], states[first - i],
-                                increment(step - i).detach())
+                                _increment_only(increment(step - i)))
                          for i in range(1, min(first, 4) + 1)]
                 status = diverged(sde, scheme, trail, states[first], step=step, steps=n)
                 kept = [state for state, needs in zip(saved, upto, strict=True) if needs < step]
@@ -86,6 +91,10 @@ def _march(sde: SDE, scheme: Scheme, y0: Tensor, grid: Grid, clock, places,
     ok = torch.ones(y0.shape[0], dtype=torch.bool, device=y0.device)
     sentence = f"Finished: {n} steps of {scheme.name} from t = {grid.t0:g} to {grid.t1:g}."
     return saved, Status("finished", sentence, n, grid.t1), ok, n
+
+
+def _increment_only(noise) -> Tensor:
+    return (noise if isinstance(noise, Tensor) else noise[0]).detach()
 
 
 def _check_state(y0) -> None:
@@ -101,18 +110,21 @@ def _check_state(y0) -> None:
                          "states")
 
 
-def _increments(bm, grid: Grid, y0: Tensor, channels: int, seed: int | None) -> Callable[[int], Tensor]:
-    """The increment of step k (from 0), (B, m), as a function of k."""
+def _increments(bm, grid: Grid, y0: Tensor, channels: int, seed: int | None, area: bool) -> Callable:
+    """The noise of step k (from 0) as a function of k: the increment (B, m), or with area the pair of both."""
     shape = (y0.shape[0], channels)
     if bm is not None and seed is not None:
         raise ValueError("give the noise once: either bm or seed, not both")
     if bm is None:
         seed = int(torch.randint(2**53, (), dtype=torch.int64)) if seed is None else seed
-        bm = Brownian.draw(grid, shape, seed=seed, dtype=y0.dtype, device=y0.device)
+        many = grid.steps * shape[0] * shape[1] > _HOLD_AT_ONCE
+        bm = (ChunkedBrownian(grid, shape, seed, y0.dtype, y0.device) if many else
+              Brownian.draw(grid, shape, seed=seed, dtype=y0.dtype, device=y0.device))
     if isinstance(bm, Tensor):
         if tuple(bm.shape) != (grid.steps, *shape):
             raise ValueError("bm given as increments must have shape (steps, B, m) = "
                              f"{(grid.steps, *shape)}, got {tuple(bm.shape)}")
+        bm = Brownian(grid, bm)
     elif callable(bm):
         if tuple(bm.shape) != shape:
             raise ValueError(f"bm must have shape (B, m) = {shape} for this SDE, got {tuple(bm.shape)}")
@@ -121,11 +133,27 @@ def _increments(bm, grid: Grid, y0: Tensor, channels: int, seed: int | None) -> 
                          f"object, got {type(bm).__name__}")
     if bm.dtype != y0.dtype:
         raise ValueError(f"bm holds {bm.dtype} and y0 {y0.dtype}; convert one of them")
+    if isinstance(bm, OnGrid):
+        factor = bm.factor_to(grid)
+        bm = bm if factor == 1 else bm.coarsen(factor)
     if isinstance(bm, Brownian):
-        bm = bm.on(grid)
-    if isinstance(bm, Tensor):
-        return bm.unbind().__getitem__
-    return lambda k: bm(grid.time(k), grid.time(k + 1))
+        if area:
+            return list(zip(bm.increments.unbind(), bm.areas.unbind(), strict=True)).__getitem__
+        return bm.increments.unbind().__getitem__
+    if isinstance(bm, ChunkedBrownian):
+        return lambda k: bm.at(k, area)
+    if not area:
+        return lambda k: bm(grid.time(k), grid.time(k + 1))
+    return lambda k: _with_area(bm, grid.time(k), grid.time(k + 1))
+
+
+def _with_area(bm, ta: float, tb: float) -> tuple[Tensor, Tensor]:
+    """Increment and space-time area as torchsde's Brownian objects give them."""
+    if getattr(bm, "levy_area_approximation", "none") == "none":
+        raise ValueError("method 'srk' needs the space-time area of the path; make bm with "
+                         "levy_area_approximation='space-time'")
+    dW, integral = bm(ta, tb, return_U=True)
+    return dW, integral / (tb - ta) - 0.5 * dW
 
 
 def _float(ts) -> bool:

@@ -56,7 +56,7 @@ def test_queries_between_grid_times():
     (lambda p: p.on(Grid(0.0, 2.0, 10)), "from 0 to 2 were asked for. Use dt=0.1"),
     (lambda p: Brownian(p.grid, torch.zeros(9, 3, 2)), r"shape \(10, B, m\), got \(9, 3, 2\)"),
     (lambda p: Brownian.draw(Grid(0.0, 1.0, 10**6), (10**3, 1), seed=0),
-     "too many to draw at once.*BrownianInterval"),
+     "too many to hold at once.*ChunkedBrownian"),
     (lambda p: Brownian.draw(p.grid, (1, 1), seed=-1), "a seed is an integer"),
 ])
 def test_refusals(make, sentence):
