@@ -1,4 +1,7 @@
-"""Lowering: traced torch functions to one small JavaScript module, with WebAssembly SIMD inside.
+"""Lowering: traced torch functions to one small WebAssembly module, and the JavaScript around it.
+
+``nde_lab.native`` runs the WebAssembly in Python (``assemble``), the book's pages run it with its JavaScript
+(``lower``): one program for both.
 
     lowered = lower({"init": graph, "step": graph, "observe": graph})
 
@@ -35,7 +38,7 @@ and plain (the same as JavaScript) -> package.
 """
 from __future__ import annotations
 
-from nde_lab.lowering.package import Lowered
+from nde_lab.lowering.package import Assembled, Lowered, Place, assemble
 
 
 def lower(graphs: dict, *, plain: bool = True) -> Lowered:
@@ -48,4 +51,4 @@ def lower(graphs: dict, *, plain: bool = True) -> Lowered:
     return package(graphs, plain=plain)
 
 
-__all__ = ["Lowered", "lower"]
+__all__ = ["Assembled", "Lowered", "Place", "assemble", "lower"]
