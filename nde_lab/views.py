@@ -235,7 +235,8 @@ def still(view: View, frame, *, width: float = 8.0):
             artist.draw(mark)
         for side, axis in (("x", panel.x), ("y", panel.y)):
             getattr(ax, f"set_{side}label")(axis.label + (" (log)" if axis.scale == "log" else ""))
-            getattr(ax, f"set_{side}scale")(axis.scale)
+            if axis.scale != "linear":         # setting a scale, also the same one, drops the names of bars
+                getattr(ax, f"set_{side}scale")(axis.scale)
             getattr(ax, f"set_{side}lim")(axis.low, axis.high)
         ax.set_title("\n".join(textwrap.wrap(panel.title, 46)), fontsize=10)
         ax.spines[["top", "right"]].set_visible(False)

@@ -46,6 +46,12 @@ def test_every_mark_leaves_ink(mark):
     assert pictures[0].shape == pictures[1].shape and (pictures[0] != pictures[1]).any(axis=-1).sum() > 40
 
 
+def test_bars_keep_their_names():
+    bars = Bars("x", "y", names=("a", "b", "c", "d", "e"))
+    axes = still(View([Panel("p", Axis("x"), Axis("y"), [bars], alt="five bars")]), _frame()).axes[0]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == list("abcde")
+
+
 def test_observables_are_the_arrays_and_not_the_history():
     view = View([Panel("p", Axis("x"), Axis("y"), [*ALL, Line("history.step", "history.loss")], alt="all")])
     assert view.observables() == {"x", "y", "many", "low", "high", "z"}
