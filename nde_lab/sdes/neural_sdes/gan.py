@@ -20,28 +20,24 @@ from nde_lab import autodiff, nets, optimizers
 from nde_lab.autodiff import loop
 from nde_lab.experiment import Draws, Knob, Plan, experiment, knob
 from nde_lab.random import Normal
+from nde_lab.solvers import SDE, integrate
 from nde_lab.views import Axis, Line, Panel, Paths, Rule, View
 
 PAPER = "on-neural-differential-equations"
 
 
-def reversible_heun(fields, y0, times, controls):
-    """Solve dy = f dt + g o dX on the grid ``times`` (n + 1,) for a control with increments ``controls`` (n, B, m).
+def driven(field, y0, times, controls):
+    """All states (n + 1, B, d) of dy = f dt + g o dX on the grid ``times`` (n + 1,), by reversible Heun.
 
-    fields(t, y) -> (f (B, d), g (B, d) if the control has one entry per coordinate or a single one, m in (1, d)).
-    Returns all states (n + 1, B, d). One evaluation a step (Kidger and others 2021, algorithm 1).
+    field(t, y) -> (f (B, d), g (B, d)); controls (n, B, m): the increments of X, one for each coordinate (m = d) or one
+    for all of them (m = 1). A Brownian X makes it an SDE, a path of data a controlled differential equation.
     """
-    def step(carry, now):
-        y, hat, f, g = carry
-        t, h, dX = now
-        hat = 2 * y - hat + f * h + g * dX
-        f1, g1 = fields(t + h, hat)
-        y = y + 0.5 * h * (f + f1) + 0.5 * (g + g1) * dX
-        return (y, hat, f1, g1), y
-
-    f, g = fields(times[0], y0)
-    _, ys = loop(step, (y0, y0, f, g), (times[:-1], times[1:] - times[:-1], controls))
-    return torch.cat([y0[None], ys])
+    both = controls.shape[-1] == y0.shape[-1] and y0.shape[-1] > 1
+    shaped = (lambda g: g) if both else (lambda g: g.unsqueeze(-1))
+    sde = SDE(lambda t, y: field(t, y)[0], lambda t, y: shaped(field(t, y)[1]),
+              noise_type="diagonal" if both else "scalar", sde_type="stratonovich",
+              joint=lambda t, y: (lambda f, g: (f, shaped(g)))(*field(t, y)))
+    return integrate(sde, y0, times, controls, method="reversible_heun")
 
 
 class Field(nn.Module):
@@ -67,21 +63,22 @@ class Generator(nn.Module):
         self.readout = nn.Linear(size, 1)
 
     def forward(self, times, V, dW):
-        return self.readout(reversible_heun(self.field, self.start(V), times, dW))[..., 0]
+        return self.readout(driven(self.field, self.start(V), times, dW))[..., 0]
 
 
 class Discriminator(nn.Module):
-    """Paths to one number each. forward(times (n + 1,), Y (n + 1, B)) -> (B,)."""
+    """Paths to one number each. forward(times (n + 1,), Y (n + 1, B)) -> (B,). It looks at ``scale`` times Y."""
 
-    def __init__(self, size: int, width: int):
+    def __init__(self, size: int, width: int, scale: float = 1.0):
         super().__init__()
+        self.scale = scale
         self.start = nets.mlp([1, width, size], act="lipswish")
         self.field = Field(size, width)
         self.readout = nn.Linear(size, 1, bias=False)
 
     def forward(self, times, Y):
-        Y = Y[..., None]
-        H = reversible_heun(self.field, self.start(Y[0]), times, Y[1:] - Y[:-1])
+        Y = self.scale * Y[..., None]
+        H = driven(self.field, self.start(Y[0]), times, Y[1:] - Y[:-1])
         return self.readout(H[-1])[..., 0]
 
 
@@ -95,11 +92,12 @@ def clip_weights(params):
 class SDEGAN:
     """Ornstein-Uhlenbeck paths from Y_0 ~ N(1, 0.25^2), dY = -a Y dt + sigma dW, T = 3, and a generator that has
     never seen the equation. One step moves both players once, against each other, on fresh batches."""
-    steps: int = knob(2000, low=10, high=20000, label="training steps")
-    live = {"lr_g": Knob(2e-3, low=1e-4, high=2e-2, scale="log", label="generator lr"),
-            "lr_d": Knob(5e-3, low=1e-4, high=2e-2, scale="log", label="critic lr")}
-    n, T, a, sigma, batch, size, width, shown = 24, 3.0, 1.0, 0.7, 128, 6, 16, 256
-    mean0, sd0, every, forget = 1.0, 0.25, 20, 0.99
+    steps: int = knob(3000, low=10, high=20000, label="training steps")
+    live = {"lr_g": Knob(1e-3, low=1e-4, high=5e-2, scale="log", label="generator lr"),
+            "lr_d": Knob(1e-2, low=1e-4, high=5e-2, scale="log", label="critic lr")}
+    n, T, a, sigma, batch, shown = 16, 3.0, 1.0, 0.7, 64, 256
+    size, width, critic_size, critic_width, scale = 6, 16, 6, 16, 1.0
+    mean0, sd0, every, forget, betas = 1.0, 0.25, 20, 0.99, (0.0, 0.9)
 
     @property
     def plan(self):
@@ -111,7 +109,7 @@ class SDEGAN:
 
     @functools.cached_property
     def critic(self):
-        return nets.functional(Discriminator(self.size, self.width), prefix="d.")
+        return nets.functional(Discriminator(self.critic_size, self.critic_width, self.scale), prefix="d.")
 
     def data(self):
         return {"t": torch.linspace(0, self.T, self.n + 1)}
@@ -153,9 +151,9 @@ class SDEGAN:
             return both[:self.batch].mean() - both[self.batch:].mean()
 
         value, grads = autodiff.value_and_grad(score, g | d)
-        g, adam_g = optimizers.adam(g, {n: grads[n] for n in g}, state, lr=live["lr_g"], betas=(0.0, 0.9),
+        g, adam_g = optimizers.adam(g, {n: grads[n] for n in g}, state, lr=live["lr_g"], betas=self.betas,
                                     prefix="adam_g.")
-        d, adam_d = optimizers.adam(d, {n: -grads[n] for n in d}, state, lr=live["lr_d"], betas=(0.0, 0.9),
+        d, adam_d = optimizers.adam(d, {n: -grads[n] for n in d}, state, lr=live["lr_d"], betas=self.betas,
                                     prefix="adam_d.")
         d = clip_weights(d)
         mean = {f"mean.{n}": self.forget * state[f"mean.{n}"] + (1 - self.forget) * p for n, p in g.items()}
@@ -175,7 +173,6 @@ class SDEGAN:
         exact_mean, V = self.mean0 * decay, self.sigma**2 / (2 * self.a)
         exact_var = V + (self.sd0**2 - V) * decay**2
         lag = t - t[half]
-        cov = torch.exp(-self.a * lag.abs()) * torch.minimum(exact_var, exact_var[half] + 0 * exact_var)
         # cov(Y_s, Y_t) = e^{-a (t - s)} var(Y_s) for s < t.
         cov = torch.where(lag < 0, torch.exp(self.a * lag) * exact_var, torch.exp(-self.a * lag) * exact_var[half])
         return {"t": t, "fake": fake[:, :12].T, "real": self.real(noise["y0"], noise["xi"]).T,
