@@ -244,27 +244,9 @@ class KernelEngine:
         if sync:
             self._history_sent = 0
         self.frame = frame = run.frame()
-        names, arrays = list(frame.history), list(frame.arrays)
-        buffers = [_bytes(frame.history[n][self._history_sent :]) for n in names] + [
-            _bytes(frame.arrays[n]) for n in arrays
-        ]
-        self._send(
-            {
-                "t": "frame",
-                "view": job.view,
-                "gen": job.gen,
-                "run": job.number,
-                "n": number,
-                "step": frame.step,
-                "steps": run.steps,
-                "seed": frame.seed,
-                "knobs": frame.knobs,
-                "status": {"kind": frame.status.kind, "sentence": frame.status.sentence},
-                "history": {"names": names, "from": self._history_sent},
-                "arrays": [{"name": n, "shape": list(np.shape(frame.arrays[n]))} for n in arrays],
-            },
-            buffers,
-        )
+        content, buffers = frame_message(frame, run.steps, since=self._history_sent)
+        self._send({"t": "frame", "view": job.view, "gen": job.gen, "run": job.number, "n": number, **content}, buffers)
+        names = content["history"]["names"]
         self._history_sent = len(frame.history[names[0]]) if names else 0
         self._cost = time.monotonic() - now
 
@@ -281,6 +263,22 @@ class KernelEngine:
         with self._changed:
             job = self._current
         self._send({"t": "error", "view": job.view, "gen": job.gen, "sentence": sentence}, [])
+
+
+def frame_message(frame: Frame, steps: int, *, since: int = 0) -> tuple[dict, list[bytes]]:
+    """A frame as the front end reads it: a header, and little-endian float32 buffers (the history's points from
+    number ``since`` on, then the arrays)."""
+    names, arrays = list(frame.history), list(frame.arrays)
+    buffers = [_bytes(frame.history[n][since:]) for n in names] + [_bytes(frame.arrays[n]) for n in arrays]
+    return {
+        "step": frame.step,
+        "steps": steps,
+        "seed": frame.seed,
+        "knobs": frame.knobs,
+        "status": {"kind": frame.status.kind, "sentence": frame.status.sentence},
+        "history": {"names": names, "from": since},
+        "arrays": [{"name": n, "shape": list(np.shape(frame.arrays[n]))} for n in arrays],
+    }, buffers
 
 
 def _bytes(array: np.ndarray) -> bytes:

@@ -13,7 +13,7 @@ import traitlets
 
 from nde_lab.experiment import Frame
 from nde_lab.explore import bundle
-from nde_lab.explore.kernel import PYTHON, KernelEngine
+from nde_lab.explore.kernel import PYTHON, KernelEngine, frame_message
 from nde_lab.explore.spec import Explorer, Still, explorer, png
 
 STILL_SECONDS = 0.25  # how long a live widget trains for the picture that it leaves in the saved notebook
@@ -113,6 +113,9 @@ class ExplorerWidget(anywidget.AnyWidget):
     _css = bundle.css()
     spec = traitlets.Dict().tag(sync=True)
     values = traitlets.Dict().tag(sync=True)
+    # The picture that is there before the kernel can answer: after Run All the messages of the front end wait until
+    # the last cell has run, but what a cell sends out arrives at once. {} or a frame with its buffers.
+    first = traitlets.Dict().tag(sync=True)
 
     def __init__(self, made: Explorer, **kwargs):
         self._engine = KernelEngine(made, self._send_frame)
@@ -129,6 +132,16 @@ class ExplorerWidget(anywidget.AnyWidget):
         with self._sending:  # frames leave in the order in which they were made
             if self.comm is not None:
                 self.send(message, buffers=buffers)
+                self._answer_beside_cells()
+
+    def _answer_beside_cells(self) -> None:
+        """Let the front end's messages be taken up while a cell runs.
+
+        JupyterLab sends them to a subshell, a thread of the kernel that is free then. ipykernel 7.4 sends them back to
+        the shell that last wrote to this comm, and that is the main one, busy with cells (after Run All, with all of
+        them). Forgetting who wrote leaves the choice to JupyterLab. Where the attribute does not exist nothing is lost.
+        """
+        vars(self.comm).pop("_reply_subshell_id", None)
 
     @property
     def explorer(self) -> Explorer:
@@ -202,6 +215,10 @@ class ExplorerWidget(anywidget.AnyWidget):
             data = {**data, "text/plain": repr(self)}
             try:
                 frame = _last_frame(self.explorer, seconds=STILL_SECONDS)
+                content, buffers = frame_message(frame, self.explorer.steps)
+                self.first = {**content, "buffers": buffers}
+                if self.comm is not None:
+                    self._answer_beside_cells()
                 image = png(self.explorer.view(), frame, note=self.explorer.caption())
             except Exception:  # noqa: BLE001 - a failing run must not take away the widget that says so
                 return data, metadata

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CHAPTERS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
+CHAPTERS = sorted(f for f in (ROOT / "notebooks").rglob("*.ipynb") if ".ipynb_checkpoints" not in f.parts)
 pytestmark = pytest.mark.browser
 
 TOY = """from tests.toys import SineFit
@@ -161,6 +161,22 @@ def test_a_slider_moved_by_keyboard_changes_the_picture(front, reader, jupyter):
     toy.wait_for(state="detached", timeout=10_000)
     page.page.wait_for_timeout(300)
     assert "alive: [] end" in page.run_cell(1), "closing the output left a thread behind"
+    assert page.troubles == []
+
+
+def test_after_run_all_pictures_come_while_cells_still_run(reader, jupyter):
+    """The front end's messages must not wait for the cells that Run All has queued behind the widget."""
+    write_notebook(jupyter.folder / "busy.ipynb", TOY, "import time\ntime.sleep(25)\nprint('slept')", "1")
+    page = reader("doc/tree/busy.ipynb")
+    page.run_all()
+    toy = page.widget()
+    page.wait(toy, "Number(e.dataset.live) > 0")
+    slider, gen = toy.locator("input[data-knob=width]"), toy.get_attribute("data-gen")
+    slider.focus()
+    page.page.keyboard.press("ArrowRight")
+    page.wait(toy, f"Number(e.dataset.gen) > {gen} && e.dataset.shown === e.dataset.gen")
+    prompts = [text.strip() for text in page.page.locator(".jp-CodeCell .jp-InputPrompt").all_text_contents()]
+    assert prompts[1] == "[*]:", f"the cell behind had ended, so nothing was tested: {prompts}"
     assert page.troubles == []
 
 

@@ -230,6 +230,16 @@ test("the kernel engine drops what belongs to an older run, joins the history, a
   assert.equal(listeners["msg:custom"], undefined);
 });
 
+test("the picture made when the cell ran is read from the model, and there may be none", () => {
+  assert.equal(f.firstFrame({ get: () => ({}) }), null);
+  const bytes = new DataView(Float32Array.from([1, 2, 3, 4, 5]).buffer), part = (from, to) => new DataView(bytes.buffer, 4 * from, 4 * (to - from));
+  const first = f.firstFrame({ get: () => ({ step: 7, steps: 9, seed: 1, knobs: { lr: 2 }, status: { kind: "stopped", sentence: "" },
+    history: { names: ["loss"], from: 0 }, arrays: [{ name: "y", shape: [2] }], buffers: [part(0, 3), part(3, 5)] }) });
+  assert.deepEqual([first.gen, first.step, first.n], ["first", 7, null]);
+  assert.deepEqual([...first.history.loss], [1, 2, 3]);
+  assert.deepEqual([...first.arrays.y.data], [4, 5]);
+});
+
 test("a kernel that was restarted is said to be gone", () => {
   const said = [];
   const engine = f.kernelEngine({ send: () => { throw new Error("Cannot send"); }, on: () => {}, off: () => {} });

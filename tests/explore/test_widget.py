@@ -103,6 +103,31 @@ def test_a_saved_notebook_keeps_a_picture_and_its_text(widget):
     assert widget.explorer.alt in data["text/plain"]
 
 
+def test_showing_it_sends_a_first_picture_that_needs_no_answer_of_the_kernel(widget):
+    assert widget.first == {}, "nothing is computed before it is shown"
+    widget._repr_mimebundle_()
+    first = widget.first
+    sizes = [len(b) // 4 for b in first["buffers"]]
+    points = len(first["history"]["names"])
+    assert sizes[points:] == [int(np.prod(a["shape"])) for a in first["arrays"]]
+    assert first["history"]["from"] == 0 and len(set(sizes[:points])) == 1
+    assert first["knobs"]["width"] == 8 and first["seed"] == 2
+    y = np.frombuffer(first["buffers"][points + [a["name"] for a in first["arrays"]].index("y")], "<f4")
+    expected = run(SineFit, {"width": 8}, seed=2, steps=400)
+    while expected.t < first["step"]:
+        expected.advance()
+    np.testing.assert_array_equal(y, expected.frame().arrays["y"])
+
+
+def test_answers_of_the_front_end_are_not_bound_to_the_shell_that_runs_cells(widget):
+    comm = widget.comm                        # ipykernel notes there that the main shell wrote last
+    comm._reply_subshell_id = None
+    for _ in range(2):                        # the second time there is no such note, and nothing happens
+        widget._send_frame({"t": "frame"}, [])
+        assert "_reply_subshell_id" not in vars(comm)
+        assert widget.sent[-1] == {"t": "frame"}
+
+
 def test_a_failing_experiment_still_gives_a_widget():
     from tests.explore.test_kernel import Counter
 

@@ -5,7 +5,7 @@ export default {
     const spec = { ...model.get("spec") };
     const now = model.get("values");
     spec.knobs = spec.knobs.map((k) => ({ ...k }));
-    const widget = mount(el, spec, [() => kernelEngine(model)], { start: now.knobs ? now : null });
+    const widget = mount(el, spec, [() => kernelEngine(model)], { start: now.knobs ? now : null, first: firstFrame(model) });
     return () => widget.destroy();
   },
 };

@@ -1,5 +1,26 @@
 // The kernel engine: torch trains in the notebook's kernel, frames come over the widget's comm as float32 buffers.
 
+const floats = (buffers) => buffers.map((b) => {
+  const { buffer, byteOffset, byteLength } = b.buffer ? b : new DataView(b);
+  return byteOffset % 4 ? new Float32Array(buffer.slice(byteOffset, byteOffset + byteLength)) : new Float32Array(buffer, byteOffset, byteLength / 4);
+});
+
+/** What widget.js calls a frame, from a message, its numbers and the history so far. */
+function frameOf(message, numbers, history) {
+  const arrays = {};
+  message.arrays.forEach(({ name, shape }, i) => { arrays[name] = { shape, data: numbers[message.history.names.length + i] }; });
+  return { step: message.step, steps: message.steps, seed: message.seed, knobs: message.knobs, status: message.status, history, arrays };
+}
+
+/** The picture made when the cell ran (the model's `first`), or null: it needs no answer of the kernel. */
+export function firstFrame(model) {
+  const message = model.get("first");
+  if (!message?.buffers) return null;
+  const numbers = floats(message.buffers), history = {};
+  message.history.names.forEach((name, i) => { history[name] = numbers[i]; });
+  return { ...frameOf(message, numbers, history), gen: "first", n: null };
+}
+
 /** An engine (see widget.js) over an anywidget model. */
 export function kernelEngine(model) {
   const view = Math.random().toString(36).slice(2);
@@ -39,10 +60,7 @@ export function kernelEngine(model) {
       return;
     }
     if (message.t !== "frame") return;
-    const numbers = buffers.map((b) => {
-      const { buffer, byteOffset, byteLength } = b.buffer ? b : new DataView(b);
-      return byteOffset % 4 ? new Float32Array(buffer.slice(byteOffset, byteOffset + byteLength)) : new Float32Array(buffer, byteOffset, byteLength / 4);
-    });
+    const numbers = floats(buffers);
     if (owner !== message.run) { owner = ownRun = message.run; history = {}; acked = 0; }
     message.history.names.forEach((name, i) => {
       if (!numbers[i].length && history[name]) return;
@@ -53,10 +71,7 @@ export function kernelEngine(model) {
       joined.set(numbers[i], before.length);
       history[name] = joined;
     });
-    const arrays = {};
-    message.arrays.forEach(({ name, shape }, i) => { arrays[name] = { shape, data: numbers[message.history.names.length + i] }; });
-    engine.onframe?.({ gen: mine ? gen : null, step: message.step, steps: message.steps, seed: message.seed, knobs: message.knobs,
-      n: message.n, status: message.status, history: { ...history }, arrays });
+    engine.onframe?.({ ...frameOf(message, numbers, { ...history }), gen: mine ? gen : null, n: message.n });
   }
 
   model.on("msg:custom", receive);

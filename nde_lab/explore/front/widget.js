@@ -37,9 +37,11 @@
 //
 // mount(el, spec, engines, {link, start}) puts a widget into `el`; `engines` is a list of functions (spec) -> engine, the
 // first one preferred (one that throws is passed over); `link: true` restores knobs and seed from the address and offers
-// a link; `start: {knobs, seed}` sets other first values. It returns {destroy(), frame, values}.
+// a link; `start: {knobs, seed}` sets other first values; `first` is a frame with gen "first" that is shown until an engine
+// has answered. It returns {destroy(), frame, values}.
 
 const PATIENCE = 8000;      // ms without an answer before the reader is told
+const WAITING = "a first picture, made when this cell ran; the sliders answer as soon as the kernel is free";
 const DRAG = 150;           // ms: while a slider is dragged, the next run waits for the first picture of this one, not longer
 
 /**
@@ -55,14 +57,14 @@ function served(engine, control, wanted, name, before, turn) {
 }
 
 /** Put a widget into `el`. See the comment at the top of this file. */
-export function mount(el, spec, engines, { link = false, start = null } = {}) {
+export function mount(el, spec, engines, { link = false, start = null, first = null } = {}) {
   const values = {};
   for (const knob of spec.knobs) values[knob.name] = knob.default;
   let seed = spec.seed;
   if (start) { Object.assign(values, start.knobs); seed = start.seed ?? seed; }
   if (link) ({ seed } = restore(spec, values, seed));
-  let engine = null, tried = 0, gen = 0, phase = "ready", latest = null, ghost = null, visible = false, begun = false;
-  let inFlight = false, queued = null, sentAt = 0, patience = 0, dirty = false, framesPainted = 0, paintedAt = 0, gone = false;
+  let engine = null, tried = 0, gen = 0, phase = "ready", latest = first, ghost = null, visible = false, begun = false;
+  let inFlight = false, queued = null, sentAt = 0, patience = 0, dirty = Boolean(first), framesPainted = 0, livePainted = 0, paintedAt = 0, gone = false;
   const memory = {}, calm = matchMedia("(prefers-reduced-motion: reduce)");
 
   const ui = shell(spec, seed, link, {
@@ -79,7 +81,7 @@ export function mount(el, spec, engines, { link = false, start = null } = {}) {
     },
     seed(value) { seed = value; launch(false); },
     run() {
-      if (phase === "running") { engine.pause(); turn("paused"); } else if (phase === "paused" || (phase === "ready" && latest && !inFlight)) {
+      if (phase === "running") { engine.pause(); turn("paused"); } else if (phase === "paused" || (phase === "ready" && latest && !inFlight && gen > 0)) {
         engine.resume(); turn("running");
       } else launch(false);
     },
@@ -116,7 +118,7 @@ export function mount(el, spec, engines, { link = false, start = null } = {}) {
   }
 
   function words(sentence = null) {
-    const s = sentence ?? (phase === "paused" && latest ? `paused at step ${latest.step} of ${latest.steps}`
+    const s = sentence ?? (latest?.gen === "first" && inFlight ? WAITING : phase === "paused" && latest ? `paused at step ${latest.step} of ${latest.steps}`
       : phase === "ready" ? "ready: press Run" : latest?.status.sentence ?? "starting");
     const text = s + (latest && !sentence ? numbers(latest) : "");
     ui.status.textContent = text;
@@ -219,6 +221,7 @@ export function mount(el, spec, engines, { link = false, start = null } = {}) {
     drawView(ctx, latest.view ?? spec.view, latest, { width, palette: paletteOf(ui.root), steps: latest.steps, ghost, memory });
     paintedAt = performance.now();
     ui.drawn();
+    if (latest.gen !== "first") ui.root.dataset.live = ++livePainted;
     Object.assign(ui.root.dataset, { painted: ++framesPainted, step: latest.step, shown: latest.gen ?? "python" });
     if (phase !== "failed") words();
     if (latest.n != null) engine.ack(latest.n);
@@ -232,7 +235,8 @@ export function mount(el, spec, engines, { link = false, start = null } = {}) {
     visible = entries[entries.length - 1].isIntersecting;
     if (!visible) return;
     ui.theme();
-    if (!begun) launch(calm.matches || !spec.autoplay); else schedule();
+    if (!begun) launch(calm.matches || !spec.autoplay);
+    schedule();
   }, { rootMargin: "80px" });
   const themes = new MutationObserver(later);
   for (const node of [document.documentElement, document.body]) themes.observe(node, { attributes: true });
