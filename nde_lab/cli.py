@@ -42,13 +42,15 @@ def main(arguments: list[str] | None = None) -> int:
     claims.add_argument("--long", action="store_true", help="run the long claims again, store their results")
     claims.add_argument("--json", action="store_true", help="print JSON")
 
-    bench = commands.add_parser("bench", help="run the benchmarks")
+    bench = commands.add_parser("bench", help="run the benchmarks", description=(
+        "Run one benchmark or all. Options it does not know go to the benchmark named, such as --help."))
     bench.add_argument("name", nargs="?", metavar="NAME", help="one of benchmarks/*.py (default: all)")
 
     commands.add_parser("doctor", help="say what is wrong with this set-up")
 
     options, extra = parser.parse_known_args(arguments)
-    if extra and options.command not in ("lab", "book"):
+    passed_on = options.command in ("lab", "book") or (options.command == "bench" and options.name)
+    if extra and not passed_on:
         commands.choices[options.command].error(f"unrecognized arguments: {' '.join(extra)}")
     try:
         return {"lab": run_lab, "book": run_book, "claims": run_claims, "bench": run_bench,
@@ -153,7 +155,7 @@ def run_bench(options, extra: list[str]) -> int:
     codes = []
     for file in chosen:
         print(f"== {file.stem}", flush=True)
-        codes.append(call([sys.executable, str(file)], cwd=root))
+        codes.append(call([sys.executable, str(file), *extra], cwd=root))
     return max(codes, default=0)
 
 

@@ -140,10 +140,12 @@ def test_claims_of_an_unknown_paper_names_the_known_ones(two_claims, capsys):
 
 def test_bench_runs_one_or_all_and_reports_a_failure(elsewhere, capfd):
     (elsewhere / "benchmarks").mkdir()
-    (elsewhere / "benchmarks" / "fast.py").write_text("print('fast ran')", encoding="utf-8")
+    (elsewhere / "benchmarks" / "fast.py").write_text("import sys; print('fast ran', sys.argv[1:])", encoding="utf-8")
     (elsewhere / "benchmarks" / "sad.py").write_text("raise SystemExit(3)", encoding="utf-8")
     assert cli.main(["bench", "fast"]) == 0
     assert "fast ran" in capfd.readouterr().out
+    assert cli.main(["bench", "fast", "--moves", "3"]) == 0
+    assert "fast ran ['--moves', '3']" in capfd.readouterr().out, "options go to the benchmark named"
     assert cli.main(["bench"]) == 3
     assert cli.main(["bench", "quick"]) == 2
     assert "no benchmark 'quick'; there are: fast, sad" in capfd.readouterr().err
