@@ -9,15 +9,20 @@ An SDE is any object with ``f(t, y)``, ``g(t, y)``, ``noise_type`` and ``sde_typ
 """
 from nde_lab.solvers.brownian_chunks import ChunkedBrownian
 from nde_lab.solvers.controller import PID
+from nde_lab.solvers.dense import Dense
 from nde_lab.solvers.euler_maruyama import EulerMaruyama
+from nde_lab.solvers.events import Event
 from nde_lab.solvers.grid import Grid
 from nde_lab.solvers.heun import Heun
 from nde_lab.solvers.integrate import finite_rows, integrate
+from nde_lab.solvers.integrate_ode import Adaptive, Turns, integrate_adaptive, integrate_ode
 from nde_lab.solvers.langevin import BAOAB, Langevin
 from nde_lab.solvers.midpoint import Midpoint
 from nde_lab.solvers.milstein import MilsteinIto, MilsteinStratonovich
-from nde_lab.solvers.integrate_ode import Adaptive, Turns, integrate_adaptive, integrate_ode
 from nde_lab.solvers.noise import Brownian
+from nde_lab.solvers.ode import solve_ode
+from nde_lab.solvers.ode_status import OdeSolution
+from nde_lab.solvers.odeint import odeint, odeint_event
 from nde_lab.solvers.registry import SCHEMES, choose, fitting
 from nde_lab.solvers.reversible_heun import ReversibleHeun
 from nde_lab.solvers.runge_kutta import RKStep, error_ratio, rk_step, stiffness
@@ -30,8 +35,8 @@ from nde_lab.solvers.tableaus import TABLEAUS, Tableau
 from nde_lab.solvers.tamed_euler import TamedEuler
 
 __all__ = ["BAOAB", "NOISE_TYPES", "PID", "SCHEMES", "SDE", "SDE_TYPES", "SRK", "TABLEAUS", "Adaptive",
-           "Brownian", "ChunkedBrownian", "EulerMaruyama", "Grid", "Heun", "Langevin", "Midpoint",
-           "MilsteinIto", "MilsteinStratonovich", "RKStep", "ReversibleHeun", "Scheme", "Solution",
-           "SolverError", "Status", "Tableau", "TamedEuler", "Turns", "as_sde", "choose", "error_ratio",
-           "finite_rows", "fitting", "integrate", "integrate_adaptive", "integrate_ode", "rk_step", "sdeint",
-           "solve_sde", "stiffness"]
+           "Brownian", "ChunkedBrownian", "Dense", "EulerMaruyama", "Event", "Grid", "Heun", "Langevin",
+           "Midpoint", "MilsteinIto", "MilsteinStratonovich", "OdeSolution", "RKStep", "ReversibleHeun",
+           "Scheme", "Solution", "SolverError", "Status", "Tableau", "TamedEuler", "Turns", "as_sde", "choose",
+           "error_ratio", "finite_rows", "fitting", "integrate", "integrate_adaptive", "integrate_ode",
+           "odeint", "odeint_event", "rk_step", "sdeint", "solve_ode", "solve_sde", "stiffness"]

@@ -24,8 +24,8 @@ class RKStep(NamedTuple):
     g: list[Tensor]
 
 
-def combine(weights, ks: list[Tensor]) -> Tensor | None:
-    """sum_i weights_i k_i over the weights that are not zero; None if all are."""
+def combine(weights, ks: list[Tensor]) -> Tensor:
+    """sum_i weights_i k_i over the weights that are not zero (at least one is not)."""
     total = None
     for w, k in zip(weights, ks, strict=False):
         if w:
@@ -40,14 +40,23 @@ def rk_step(f, t, y: Tensor, h, tableau: Tableau, k1: Tensor | None = None) -> R
     zero for a row that stands still. k1: f(t, y) where it is known, as after a step of an fsal method (its
     ``k[-1]``).
     """
-    ks, gs = [f(t, y) if k1 is None else k1], [y]
-    for c, row in zip(tableau.c[1:], tableau.a[1:], strict=True):
-        g = y + h * combine(row, ks)
+    return stages(f, [t, *(t + c * h for c in tableau.c[1:])], y, h, tableau, k1)
+
+
+def stages(f, times, y: Tensor, h, tableau: Tableau, k1: Tensor | None = None) -> RKStep:
+    """``rk_step`` with the stage times t + c_i h given."""
+    ks, gs = [f(times[0], y) if k1 is None else k1], [y]
+    for t, row in zip(times[1:], tableau.a[1:], strict=True):
+        g = _add(y, h, combine(row, ks))
         gs.append(g)
-        ks.append(f(t + c * h, g))
-    y1 = gs[-1] if tableau.fsal else y + h * combine(tableau.b, ks)
+        ks.append(f(t, g))
+    y1 = gs[-1] if tableau.fsal else _add(y, h, combine(tableau.b, ks))
     error = h * combine(tableau.b_error, ks) if tableau.adaptive else None
     return RKStep(y1, error, ks, gs)
+
+
+def _add(y: Tensor, h, slope: Tensor) -> Tensor:
+    return torch.add(y, slope, alpha=h) if isinstance(h, float) else y + h * slope
 
 
 def error_ratio(error: Tensor, y0: Tensor, y1: Tensor, rtol, atol) -> Tensor:

@@ -1,0 +1,279 @@
+"""``odeint`` and ``odeint_event``: torchdiffeq's calls, its arguments and options, tuples of states.
+
+The whole state, of any shape, is one row here: one clock, and func gets the time as a 0-d tensor.
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nde_lab.solvers.controller import PID
+from nde_lab.solvers.events import Event
+from nde_lab.solvers.methods import Explicit, find
+from nde_lab.solvers.ode import attach_times, fixed_times, read_times, run
+from nde_lab.solvers.ode_status import status_of
+from nde_lab.solvers.solution import SolverError
+from nde_lab.solvers.tableaus import BOSH3, DOPRI5, EULER, HEUN, MIDPOINT, TSIT5, Tableau
+
+# Kutta's 3/8 rule is what torchdiffeq calls rk4; Heun's third-order method; Fehlberg's 2(1) pair.
+RULE_38 = Tableau("rk4", 4, c=(0.0, 1 / 3, 2 / 3, 1.0), a=((), (1 / 3,), (-1 / 3, 1.0), (1.0, -1.0, 1.0)),
+                  b=(1 / 8, 3 / 8, 3 / 8, 1 / 8), b_error=None, fsal=False, stable=2.785293563405282,
+                  dense=((1.0, -15 / 8, 1.0), (0.0, 15 / 8, -3 / 2), (0.0, 3 / 8, 0.0), (0.0, -3 / 8, 1 / 2)))
+HEUN3 = Tableau("heun3", 3, c=(0.0, 1 / 3, 2 / 3), a=((), (1 / 3,), (0.0, 2 / 3)), b=(1 / 4, 0.0, 3 / 4),
+                b_error=None, fsal=False, stable=2.512745326618329,
+                dense=((1.0, -3 / 4), (0.0, 0.0), (0.0, 3 / 4)))
+FEHLBERG2 = Tableau("fehlberg2", 2, c=(0.0, 0.5, 1.0), a=((), (0.5,), (1 / 256, 255 / 256)),
+                    b=(1 / 512, 255 / 256, 1 / 512), b_error=(-1 / 512, 0.0, 1 / 512), fsal=False, stable=2.0,
+                    dense=((1.0, -511 / 512), (0.0, 255 / 256), (0.0, 1 / 512)), error_order=2)
+
+_ADAPTIVE = {"dopri5": DOPRI5, "bosh3": BOSH3, "tsit5": TSIT5, "adaptive_heun": HEUN, "fehlberg2": FEHLBERG2}
+_FIXED = {"euler": EULER, "midpoint": MIDPOINT, "heun": HEUN, "heun2": HEUN, "heun3": HEUN3, "rk4": RULE_38}
+_IMPLICIT: tuple[str, ...] = ()
+_REFUSED = ("dopri8", "explicit_adams", "implicit_adams", "fixed_adams", "scipy_solver")
+_OPTIONS = {"adaptive": ("norm", "first_step", "max_step", "safety", "ifactor", "dfactor", "max_num_steps",
+                         "dtype"),
+            "fixed": ("step_size", "grid_constructor", "interp", "perturb", "norm")}
+_MANY = 1_000_000
+
+
+def odeint(func, y0, t, *, rtol=1e-7, atol=1e-9, method=None, options=None, event_fn=None):
+    """torchdiffeq's ``odeint``: the states at t, (T, *shape), a tuple of them for a tuple y0.
+
+    func(t, y) -> dy/dt, shaped as y; t is 0-d. y0: a tensor of any shape, real or complex, or a tuple of
+    tensors. t: (T,), increasing or decreasing. rtol, atol: numbers, tensors that broadcast to y0, or tuples as
+    y0. method: "dopri5" (default), "tsit5", "bosh3", "adaptive_heun", "fehlberg2", implicit "kvaerno3",
+    "esdirk4"; fixed steps "euler", "midpoint", "heun2", "heun3", "rk4" (as there, the 3/8 rule). options:
+    norm, first_step, max_step, safety, ifactor, dfactor, max_num_steps, dtype; for fixed steps step_size,
+    grid_constructor, interp ("linear"; "cubic" is the method's own dense output). event_fn(t, y): stop where
+    it, or one of its entries, changes sign: returns (event time, states (2, *shape)).
+
+    Gradients flow to y0, t and whatever func closes over. Raises SolverError, with the status sentence, where
+    the solve fails; ValueError for input that does not fit, for other options and methods, by name.
+    """
+    return Call(func, y0, t, rtol, atol, method, options, event_fn).solve("through", None, {})
+
+
+def odeint_event(func, y0, t0, *, event_fn, reverse_time=False, odeint_interface=odeint, **kwargs):
+    """torchdiffeq's ``odeint_event``: (event time, states at t0 and there), both differentiable.
+
+    t0: 0-d tensor. event_fn(t, y): see ``odeint``. reverse_time: search before t0. odeint_interface: ``odeint``
+    or ``odeint_adjoint``; kwargs go to it.
+    """
+    if not isinstance(t0, Tensor) or t0.numel() != 1:
+        raise ValueError(f"t0 must be a tensor of one time, got {t0!r}")
+    t0 = t0.reshape(())
+    t = torch.stack([t0, t0.detach() + (-1.0 if reverse_time else 1.0)])
+    return odeint_interface(func, y0, t, event_fn=event_fn, **kwargs)
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """A state of any shape, or a tuple of them, as one row (1, N) of real numbers, and back."""
+    shapes: tuple[torch.Size, ...]
+    sizes: tuple[int, ...]
+    tuple: bool
+    complex: bool
+
+    @classmethod
+    def of(cls, y0) -> Shape:
+        parts = y0 if isinstance(y0, tuple) else (y0,)
+        if not parts or not all(isinstance(p, Tensor) for p in parts):
+            raise ValueError("y0 must be a tensor or a tuple of tensors, got "
+                             f"{type(y0).__name__ if not isinstance(y0, tuple) else 'a tuple of others'}")
+        kinds = {p.dtype for p in parts}
+        if len(kinds) > 1 or not (parts[0].is_floating_point() or parts[0].is_complex()):
+            raise ValueError("y0 must hold floating point or complex numbers of one dtype, got "
+                             f"{', '.join(sorted(map(str, kinds)))}")
+        two = 2 if parts[0].is_complex() else 1
+        return cls(tuple(p.shape for p in parts), tuple(p.numel() * two for p in parts),
+                   isinstance(y0, tuple), two == 2)
+
+    def flat(self, y) -> Tensor:
+        """A state as (1, N)."""
+        if not self.tuple and not self.complex:
+            return y.reshape(1, -1)
+        parts = y if self.tuple else (y,)
+        if len(parts) != len(self.shapes):
+            raise ValueError(f"func returned {len(parts)} tensors for a state of {len(self.shapes)}")
+        if self.complex:
+            parts = [torch.view_as_real(p if p.is_complex() else torch.complex(p, torch.zeros_like(p)))
+                     for p in parts]
+        return torch.cat([p.reshape(1, -1) for p in parts], -1) if self.tuple else parts[0].reshape(1, -1)
+
+    def back(self, row: Tensor, *lead: int):
+        """(*, N) as a state with the leading axes ``lead``."""
+        if not self.tuple and not self.complex:
+            return row.reshape((*lead, *self.shapes[0]))
+        parts = row.reshape((*lead, -1)).split(self.sizes, -1)
+        if self.complex:
+            parts = [torch.view_as_complex(p.reshape((*lead, *s, 2)).contiguous())
+                     for p, s in zip(parts, self.shapes, strict=True)]
+        else:
+            parts = [p.reshape((*lead, *s)) for p, s in zip(parts, self.shapes, strict=True)]
+        return tuple(parts) if self.tuple else parts[0]
+
+    def tolerance(self, name: str, value):
+        """A number, or a row (1, N) of tolerances."""
+        if isinstance(value, (tuple, list)):
+            if not self.tuple or len(value) != len(self.shapes):
+                raise ValueError(f"{name} given as a tuple needs one entry for each part of y0 "
+                                 f"({len(self.shapes)}), got {len(value)}")
+            return torch.cat([torch.as_tensor(v).detach().expand(s).reshape(1, -1)
+                              for v, s in zip(value, self.shapes, strict=True)], -1)
+        if not isinstance(value, Tensor) or value.dim() == 0:
+            return float(value)
+        if self.tuple or self.complex:
+            return value.detach().reshape(1, -1)
+        return value.detach().expand(self.shapes[0]).reshape(1, -1)
+
+
+class Call:
+    """One call of ``odeint``, read and checked."""
+
+    def __init__(self, func: Callable, y0, t, rtol, atol, method, options, event_fn):
+        if not callable(func):
+            raise ValueError(f"func must be callable, func(t, y), got {type(func).__name__}")
+        for name in ("callback_step", "callback_accept_step", "callback_reject_step"):
+            if hasattr(func, name):
+                raise ValueError(f"{name} of func is not called here; use torchdiffeq for callbacks")
+        self.func, self.shape = func, Shape.of(y0)
+        self.row = self.shape.flat(y0)
+        if not isinstance(t, Tensor) or not t.is_floating_point() or t.dim() != 1:
+            raise ValueError("t must be a 1-d floating point tensor of times, got "
+                             + (f"{t.dtype} of shape {tuple(t.shape)}" if isinstance(t, Tensor) else repr(t)))
+        self.t = t
+        self.times = read_times(t, 1) if len(t) > 1 else t.detach().cpu().numpy().astype(np.float64)[None]
+        self.rtol, self.atol = self.shape.tolerance("rtol", rtol), self.shape.tolerance("atol", atol)
+        self.method, self.fixed = self._method("dopri5" if method is None else method)
+        self.options = self._options(dict(options or {}))
+        self.event = None if event_fn is None else self._event(event_fn)
+
+    def field(self, t, row: Tensor) -> Tensor:
+        return self.shape.flat(self.func(t, self.shape.back(row)))
+
+    def _method(self, name):
+        if name in _FIXED:
+            return Explicit(_FIXED[name]), True
+        if name in _ADAPTIVE:
+            return Explicit(_ADAPTIVE[name]), False
+        if name in _IMPLICIT:
+            return find(name), False
+        hint = "; it is in torchdiffeq only" if name in _REFUSED else ""
+        raise ValueError(f"there is no method {name!r}{hint}; there are "
+                         f"{', '.join([*_ADAPTIVE, *_IMPLICIT, *_FIXED])}")
+
+    def _options(self, options: dict) -> dict:
+        known = _OPTIONS["fixed" if self.fixed else "adaptive"]
+        for name in options:
+            if name not in known:
+                raise ValueError(f"option {name!r} is not done here with method {self.method.name!r}; there are "
+                                 f"{', '.join(known)}. Call torchdiffeq.odeint for it")
+        if options.get("perturb"):
+            raise ValueError("option 'perturb' is not done here: f is evaluated at the times themselves")
+        if options.get("interp", "linear") not in ("linear", "cubic"):
+            raise ValueError(f"interp must be 'linear' or 'cubic', got {options['interp']!r}")
+        if options.get("step_size") is not None and options.get("grid_constructor") is not None:
+            raise ValueError("give step_size or grid_constructor, not both")
+        return options
+
+    def _event(self, event_fn) -> Event:
+        if len(self.t) != 2:
+            raise ValueError("with event_fn, t holds two times: the start, and one that says in which direction "
+                             f"to go; got {len(self.t)}")
+        if self.fixed and self.options.get("step_size") is None:
+            raise ValueError(f"an event with fixed steps ({self.method.name}) needs options={{'step_size': ...}}")
+        with torch.no_grad():
+            side = event_fn(self.t[0].detach(), self.shape.back(self.row.detach())).sign()
+
+        def value(t, row: Tensor) -> Tensor:
+            return (event_fn(t, self.shape.back(row)) * side).min().reshape(1)
+        return Event(value)
+
+    def solve(self, gradient: str, params, adjoint: dict):
+        """The result of the call."""
+        lead = len(self.t)
+        if lead == 1:
+            return self.shape.back(self.row, 1)
+        if self.fixed and gradient == "through" and self.event is None and not any(
+                self.options.get(k) is not None for k in ("step_size", "grid_constructor")):
+            return self.shape.back(self._on_given_times(), lead)
+        m, ys = self._march(gradient, params, adjoint)
+        status = status_of(m, self.method, self.times, self.rtol, self.fixed)
+        if status.kind != "finished":
+            raise SolverError(status)
+        if self.event is None:
+            return self.shape.back(ys, lead)
+        t, y = self.event.link(self.field, torch.tensor(m.t[0], dtype=self.t.dtype, device=self.row.device), m.y,
+                               torch.tensor([True], device=self.row.device))
+        return t, self.shape.back(torch.stack([ys[0], y]), 2)
+
+    def _on_given_times(self) -> Tensor:
+        """Fixed steps from one time of t to the next, differentiable in t step by step."""
+        y, ys, t = self.row, [self.row], self.t.to(self.row)
+        for k in range(1, len(t)):
+            y = self.method.step(self.field, [t[k - 1] + c * (t[k] - t[k - 1]) if c else t[k - 1]
+                                              for c in self.method.c], y, t[k] - t[k - 1], None).y
+            ys.append(y)
+        ys = torch.stack(ys)
+        if not bool(torch.isfinite(ys[-1].detach().sum())):
+            self._march("through", None, {})                # finds the step that failed
+        return ys
+
+    def _march(self, gradient: str, params, adjoint: dict):
+        o, times, row = self.options, self.times, self.row
+        most, method = int(o.get("max_num_steps", _MANY)), self.method
+        plan = None
+        if self.event is not None:
+            sign = 1.0 if times[0, 1] >= times[0, 0] else -1.0
+            times = np.array([[times[0, 0], sign * math.inf]])
+        if self.fixed:
+            plan = self._plan(times)
+            if o.get("interp", "linear") == "linear":
+                method = Explicit(method.table)
+                method.dense = tuple((w,) for w in method.table.b)
+        norm = None
+        if "norm" in o or self.shape.tuple:
+            given = o.get("norm", _largest)
+
+            def norm(r: Tensor) -> Tensor:
+                return torch.as_tensor(given(self.shape.back(r.squeeze(0))))
+        control = PID(safety=float(o.get("safety", 0.9)), max_factor=float(o.get("ifactor", 10.0)),
+                      min_factor=float(o.get("dfactor", 0.2)))
+        first = o.get("first_step")
+        settings = dict(rtol=self.rtol, atol=self.atol, control=control, max_steps=most, shared=True, plan=plan,
+                        first=None if first is None else float(first), longest=float(o.get("max_step", math.inf)),
+                        event=self.event, norm=norm)
+        start = None
+        if self.t.requires_grad:
+            start = attach_times(self.field, self.t[:1], row.unsqueeze(0), -1.0)[0]
+        m = run(self.field, row if start is None else start, times, method, gradient, params, adjoint, settings)
+        ys = m.ys
+        if self.t.requires_grad and self.event is None:
+            ys = attach_times(self.field, self.t, ys)
+        return m, ys
+
+    def _plan(self, times: np.ndarray) -> np.ndarray:
+        o = self.options
+        if o.get("grid_constructor") is not None:
+            grid = o["grid_constructor"](self.func, self.shape.back(self.row.detach()), self.t.detach())
+            grid = grid.detach().cpu().numpy().astype(np.float64)
+            if grid[0] != times[0, 0] or grid[-1] != times[0, -1]:
+                raise ValueError(f"grid_constructor must return times from {times[0, 0]:g} to {times[0, -1]:g}, "
+                                 f"got {grid[0]:g} to {grid[-1]:g}")
+            return grid[:, None]
+        step = o.get("step_size")
+        if self.event is not None:
+            n = min(_MANY, int(o.get("max_num_steps", 20_000)))
+            sign = 1.0 if times[0, 1] > times[0, 0] else -1.0
+            return times[:, 0] + sign * float(step) * np.arange(n + 1)[:, None]
+        return fixed_times(times, None if step is None else float(step))
+
+
+def _largest(parts) -> Tensor:
+    """The largest root mean square of a tuple's parts, torchdiffeq's norm of a tuple."""
+    return torch.stack([p.abs().pow(2).mean().sqrt() for p in parts]).max()
