@@ -10,6 +10,7 @@ An SDE is any object with ``f(t, y)``, ``g(t, y)``, ``noise_type`` and ``sde_typ
 from nde_lab.solvers.brownian_chunks import ChunkedBrownian
 from nde_lab.solvers.controller import PID
 from nde_lab.solvers.dense import Dense
+from nde_lab.solvers.dropin import sdeint, sdeint_adjoint
 from nde_lab.solvers.euler_maruyama import EulerMaruyama
 from nde_lab.solvers.events import Event
 from nde_lab.solvers.grid import Grid
@@ -23,13 +24,14 @@ from nde_lab.solvers.noise import Brownian
 from nde_lab.solvers.ode import solve_ode
 from nde_lab.solvers.ode_status import OdeSolution
 from nde_lab.solvers.odeint import odeint, odeint_event
+from nde_lab.solvers.path_kl import path_kl, path_kl_rate, split_path_kl, with_path_kl
 from nde_lab.solvers.registry import SCHEMES, choose, fitting
 from nde_lab.solvers.reversible_heun import ReversibleHeun
 from nde_lab.solvers.runge_kutta import RKStep, error_ratio, rk_step, stiffness
 from nde_lab.solvers.scheme import Scheme
 from nde_lab.solvers.sde import NOISE_TYPES, SDE, SDE_TYPES, as_sde
 from nde_lab.solvers.solution import Solution, SolverError, Status
-from nde_lab.solvers.solve import sdeint, solve_sde
+from nde_lab.solvers.solve import solve_sde
 from nde_lab.solvers.srk import SRK
 from nde_lab.solvers.tableaus import TABLEAUS, Tableau
 from nde_lab.solvers.tamed_euler import TamedEuler
@@ -39,4 +41,5 @@ __all__ = ["BAOAB", "NOISE_TYPES", "PID", "SCHEMES", "SDE", "SDE_TYPES", "SRK", 
            "Midpoint", "MilsteinIto", "MilsteinStratonovich", "OdeSolution", "RKStep", "ReversibleHeun",
            "Scheme", "Solution", "SolverError", "Status", "Tableau", "TamedEuler", "Turns", "as_sde", "choose",
            "error_ratio", "finite_rows", "fitting", "integrate", "integrate_adaptive", "integrate_ode",
-           "odeint", "odeint_event", "rk_step", "sdeint", "solve_ode", "solve_sde", "stiffness"]
+           "odeint", "odeint_event", "path_kl", "path_kl_rate", "rk_step", "sdeint", "sdeint_adjoint",
+           "solve_ode", "solve_sde", "split_path_kl", "stiffness", "with_path_kl"]

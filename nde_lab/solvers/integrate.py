@@ -6,12 +6,13 @@ from torch import Tensor
 
 from nde_lab.autodiff import loop
 from nde_lab.solvers.grid import Grid
+from nde_lab.solvers.path_kl import split_path_kl, widen, with_path_kl
 from nde_lab.solvers.registry import choose
 from nde_lab.solvers.sde import as_sde
 
 
 def integrate(sde, y0: Tensor, grid: Grid | Tensor, increments, *, method: str | None = None,
-              save="all") -> Tensor:
+              save="all", logqp: bool = False):
     """Solve on a grid with given noise; no check looks at a value, so it may stand in a traced ``step``.
 
     sde: an ``SDE``, or any object with drift, diffusion, noise_type and sde_type; its functions may close
@@ -27,6 +28,8 @@ def integrate(sde, y0: Tensor, grid: Grid | Tensor, increments, *, method: str |
     """
     sde = as_sde(sde)
     scheme = choose(sde, method)
+    if logqp:
+        return _with_kl(sde, y0, grid, increments, method, save)
     if not isinstance(grid, Grid) and not (isinstance(grid, Tensor) and grid.dim() == 1 and len(grid) >= 2):
         raise ValueError("grid must be a Grid or a 1-d tensor of at least two times, got "
                          f"{tuple(grid.shape) if isinstance(grid, Tensor) else grid!r}")
@@ -47,6 +50,15 @@ def integrate(sde, y0: Tensor, grid: Grid | Tensor, increments, *, method: str |
     if indices == "all":
         return torch.cat([y0.unsqueeze(0), ys])
     return torch.stack([y0 if k == 0 else ys[k - 1] for k in indices])
+
+
+def _with_kl(sde, y0: Tensor, grid, increments, method, save):
+    """The same solve with the KL as one more column; the areas and increments of diagonal noise get one too."""
+    if sde.noise_type == "diagonal":
+        increments = (widen(increments) if isinstance(increments, Tensor) else
+                      tuple(widen(part) for part in increments))
+    ys = integrate(with_path_kl(sde), widen(y0), grid, increments, method=method, save=save)
+    return (ys[..., :-1], ys[..., -1]) if ys.dim() == y0.dim() else split_path_kl(ys)
 
 
 def finite_rows(ys: Tensor) -> Tensor:

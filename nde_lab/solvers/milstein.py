@@ -14,47 +14,66 @@ from nde_lab.solvers.scheme import Scheme
 from nde_lab.solvers.sde import SDE
 
 
-class MilsteinIto(Scheme):
+class _Milstein(Scheme):
+    """What both calculi share. grad_free: g' g from a difference, (g(Y + g sqrt(dt)) - g(Y)) / sqrt(dt), instead of
+    autograd (torchsde's option of that name): one more evaluation of g, no derivative."""
+    name = "milstein"
+    strong_order = {"diagonal": 1.0, "additive": 1.0, "scalar": 1.0}
+    weak_order = 1.0
+
+    def __init__(self, grad_free: bool = False):
+        self.grad_free = grad_free
+        self.evaluations = (1, 2) if grad_free else (1, 1)
+
+    def cost(self, sde):
+        return (1, 1) if sde.noise_type == "additive" else self.evaluations
+
+    def step(self, sde, t, y, dt, dW):
+        if sde.noise_type == "additive":
+            f, g = sde.both(t, y)
+            return y + f * dt + sde.noise(g, dW)
+        if self.grad_free:
+            f, g = sde.both(t, y)
+            root = dt ** 0.5
+            column = g if sde.noise_type == "diagonal" else g[..., 0]
+            ahead = sde.diffusion(t, y + self.lead(f, dt) + root * column)
+            return y + f * dt + sde.noise(g, dW) + sde.noise(ahead - g, self.squares(dW, dt)) / (2 * root)
+        g, slope = _diffusion_and_slope(sde, t, y)
+        return y + sde.drift(t, y) * dt + sde.noise(g, dW) + 0.5 * slope * self.squares(dW, dt)
+
+    def check(self, sde, t, y):
+        if sde.noise_type == "diagonal" and mixes_coordinates(sde, t, y):
+            other = "euler" if self.calculus == "ito" else "heun"
+            raise ValueError("method 'milstein' takes diagonal noise whose g_i depends on y_i only; this "
+                             "diffusion mixes coordinates, and its iterated integrals are not known from dW. Use "
+                             f"method='{other}'")
+
+
+class MilsteinIto(_Milstein):
     """Y' = Y + f dt + g dW + (g' g)(dW^2 - dt)/2, to the *Ito* solution.
 
     Strong and weak order 1; the derivative g' comes from autograd, whatever function g is. Diagonal noise
     here means that g_i depends on y_i (and t) only: a diffusion network that mixes coordinates is refused.
     For additive noise the correction is zero, and the scheme is Euler-Maruyama.
     """
-    name = "milstein"
     calculus = "ito"
-    strong_order = {"diagonal": 1.0, "additive": 1.0, "scalar": 1.0}
-    weak_order = 1.0
-    evaluations = (1, 1)
 
-    def step(self, sde, t, y, dt, dW):
-        return _step(sde, t, y, dt, dW, lambda: dW * dW - dt)
+    def squares(self, dW, dt):
+        return dW * dW - dt
 
-    def check(self, sde, t, y):
-        _refuse_mixing(self, sde, t, y)
+    def lead(self, f, dt):
+        return f * dt
 
 
-class MilsteinStratonovich(Scheme):
+class MilsteinStratonovich(_Milstein):
     """Y' = Y + f dt + g dW + (g' g) dW^2 / 2, to the *Stratonovich* solution; else like the other."""
-    name = "milstein"
     calculus = "stratonovich"
-    strong_order = {"diagonal": 1.0, "additive": 1.0, "scalar": 1.0}
-    weak_order = 1.0
-    evaluations = (1, 1)
 
-    def step(self, sde, t, y, dt, dW):
-        return _step(sde, t, y, dt, dW, lambda: dW * dW)
+    def squares(self, dW, dt):
+        return dW * dW
 
-    def check(self, sde, t, y):
-        _refuse_mixing(self, sde, t, y)
-
-
-def _step(sde: SDE, t: Tensor, y: Tensor, dt, dW: Tensor, squares) -> Tensor:
-    if sde.noise_type == "additive":
-        f, g = sde.both(t, y)
-        return y + f * dt + sde.noise(g, dW)
-    g, slope = _diffusion_and_slope(sde, t, y)
-    return y + sde.drift(t, y) * dt + sde.noise(g, dW) + 0.5 * slope * squares()
+    def lead(self, f, dt):
+        return 0.0
 
 
 def _diffusion_and_slope(sde: SDE, t: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -89,20 +108,19 @@ def _grad(value: Tensor, inputs: Tensor, create_graph: bool) -> Tensor:
     return torch.zeros_like(inputs) if found is None else found
 
 
-def _refuse_mixing(scheme: Scheme, sde: SDE, t: Tensor, y: Tensor) -> None:
-    """A diagonal Jacobian J has J^T w = w * (J^T 1) for every w; one uneven w shows if coordinates mix."""
-    if sde.noise_type != "diagonal" or y.shape[-1] == 1:
-        return
+def mixes_coordinates(sde: SDE, t: Tensor, y: Tensor) -> bool:
+    """Whether g_i of diagonal noise depends on other coordinates than y_i, as seen at these states.
+
+    A diagonal Jacobian J has J^T w = w * (J^T 1) for every w; one uneven w shows if coordinates mix.
+    """
+    if y.shape[-1] == 1:
+        return False
     with torch.enable_grad():
         x = y.detach().requires_grad_()
         g = sde.diffusion(t, x)
         if not g.requires_grad:
-            return
+            return False
         weights = torch.linspace(1.0, 2.0, y.shape[-1], dtype=y.dtype, device=y.device)
         plain, uneven = _grad(g.sum(), x, False), _grad((g * weights).sum(), x, False)
     size = plain.abs().max() + uneven.abs().max()
-    if ((uneven - weights * plain).abs() > 1e-4 * size).any():
-        other = "euler" if scheme.calculus == "ito" else "heun"
-        raise ValueError("method 'milstein' takes diagonal noise whose g_i depends on y_i only; this "
-                         "diffusion mixes coordinates, and its iterated integrals are not known from dW. Use "
-                         f"method='{other}'")
+    return bool(((uneven - weights * plain).abs() > 1e-4 * size).any())

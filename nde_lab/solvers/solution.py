@@ -29,12 +29,18 @@ class Solution:
     ``ys`` are cut to the times reached with every row finite (at least the first), so ``ys`` never holds NaN
     or infinity. ``ok`` (B,) is False for the rows that failed at that step. stats: method, steps (taken), dt,
     drift_evaluations, diffusion_evaluations.
+
+    path_kl (T' - 1, B): the path KL of every interval, of a solve with ``logqp=True``; its sum over the intervals,
+    averaged over rows, is the KL. extra: what the scheme carries beside the state at the end, a tuple of tensors (the
+    drift, diffusion and shadow of "reversible_heun"; empty for most).
     """
     ts: Tensor
     ys: Tensor
     ok: Tensor
     status: Status
     stats: dict[str, Any] = field(default_factory=dict)
+    path_kl: Tensor | None = None
+    extra: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,100 +1,115 @@
-"""``solve_sde`` and ``sdeint``: the checked solves, on a grid of fixed steps."""
+"""``solve_sde``: the checked solve, on a grid of fixed steps, or by torchsde where that is called for."""
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
 from nde_lab.autodiff.eager import RECORDER
 from nde_lab.solvers.grid import Grid, save_times
-from nde_lab.solvers.brownian_chunks import ChunkedBrownian
-from nde_lab.solvers.noise import Brownian, OnGrid
-from nde_lab.solvers.registry import choose
-from nde_lab.solvers.scheme import Scheme
-from nde_lab.solvers.sde import SDE, as_sde, noise_channels
-from nde_lab.solvers.solution import Moment, Solution, SolverError, Status, diverged
+from nde_lab.solvers.handover import theirs
+from nde_lab.solvers.march import Outcome, Problem, march
+from nde_lab.solvers.path_kl import split_path_kl, widen, with_path_kl
+from nde_lab.solvers.registry import ELSEWHERE, choose, default_method
+from nde_lab.solvers.sde import SDE, as_sde, noise_channels, only_products
+from nde_lab.solvers.sde_adjoint import solve_reversibly
+from nde_lab.solvers.solution import Solution
+from nde_lab.solvers.step_noise import step_noise
 
-# Steps between two looks at finiteness; the states of such a block are kept to find the step that failed.
-_LOOK_EVERY = 32
-# More numbers than these are made in chunks (the same numbers), so that memory does not grow with the steps.
-_HOLD_AT_ONCE = 1 << 22
+GRADIENTS = ("through", "adjoint")
+OPTIONS = ("grad_free",)
 
 
 def solve_sde(sde, y0: Tensor, ts, bm=None, *, method: str | None = None, dt: float = 1e-3,
-              seed: int | None = None, names=None) -> Solution:
+              seed: int | None = None, names=None, gradient: str = "through", params: Iterable[Tensor] | None = None,
+              logqp: bool = False, extra_solver_state=None, options=None, adaptive: bool = False,
+              rtol: float = 1e-5, atol: float = 1e-4, dt_min: float = 1e-5) -> Solution:
     """Solve dY = f dt + g dW from y0 at ts[0] and report how it went; numerical trouble is no error.
 
     sde: an object with drift ``f(t, y)`` and diffusion ``g(t, y)`` (or ``drift``, ``diffusion``),
     ``noise_type`` and ``sde_type``; t is a 0-d tensor, y is (B, D); see ``nde_lab.solvers.sde`` for the
     shapes of g. y0: (B, D), finite. ts: T >= 2 strictly increasing times. dt: length of a step. The grid runs
     from ts[0] to ts[-1], the last step is shortened if dt does not divide; a time of ts between two grid
-    points gets the linear interpolation of its neighbours (as in torchsde). bm: the noise. None draws it from
-    ``seed`` (without one, from torch's global generator: ``torch.manual_seed`` makes it repeat). Or a
-    ``Brownian`` path, also a finer one of which dt is a multiple; or increments (steps, B, m) of variance dt;
-    or a torchsde Brownian object, asked as ``bm(ta, tb)``. method: "euler", "milstein", "tamed_euler" (Ito),
-    "milstein", "heun" (Stratonovich); by default "euler" or "heun". Gradients flow to y0, increments and
-    parameters. Raises ValueError for input that does not fit.
+    points gets the linear interpolation of its neighbours (as in torchsde).
+
+    bm: the noise. None draws it from ``seed`` (without one, from torch's global generator: ``torch.manual_seed``
+    makes it repeat). Or a ``Brownian`` or ``ChunkedBrownian`` path, also a finer one of which dt is a multiple; or
+    increments (steps, B, m) of variance dt; or a torchsde Brownian object, asked as ``bm(ta, tb)``.
+
+    method: a name from ``SCHEMES`` that fits the SDE, or torchsde's "log_ode", "euler_heun". Without one, torchsde's
+    choice: "srk" for Ito SDEs, but "euler" where noise is general or mixes coordinates, or bm knows no areas;
+    "midpoint" for Stratonovich SDEs. options: ``{"grad_free": True}`` spares "milstein" the derivative. extra_solver_state: drift, diffusion and
+    shadow from which "reversible_heun" goes on, the ``extra`` of an earlier solution.
+
+    gradient: "through" backpropagates through the steps; "adjoint" undoes them instead ("reversible_heun" only:
+    the same gradient to rounding, in memory that does not grow with the steps). params: the tensors that the
+    adjoint finds gradients for, beside y0; by default the SDE's ``parameters()``.
+
+    logqp: also accumulate the path KL to the prior drift ``h(t, y)`` (``solution.path_kl``).
+    adaptive: let torchsde choose the steps (rtol, atol, dt_min; dt is the first). Raises ValueError for input that
+    does not fit.
     """
     if getattr(RECORDER, "loop", None) is not None:
         raise ValueError("sdeint and solve_sde look at values, so they cannot stand in a traced function; "
                          "there call nde_lab.solvers.integrate(sde, y0, grid, increments)")
-    sde = as_sde(sde, names)
-    scheme = choose(sde, method)
+    if gradient not in GRADIENTS:
+        raise ValueError(f"gradient must be one of {', '.join(GRADIENTS)}, got {gradient!r}")
+    if unknown := set(options or {}) - set(OPTIONS):
+        raise ValueError(f"options may hold {', '.join(OPTIONS)}, got {sorted(unknown)}")
     _check_state(y0)
+    if only_products(sde, names):
+        return theirs(sde, y0, ts, bm, None, seed=seed, method=method, adaptive=adaptive, dt=dt, names=names,
+                      logqp=logqp, rtol=rtol, atol=atol, dt_min=dt_min, options=options)
     grid = Grid.covering(ts, dt)
-    places = grid.locate(ts)
-    clock = grid.tensor(y0.dtype, y0.device).unbind()
-    channels = noise_channels(sde, clock[0], y0)
-    scheme.check(sde, clock[0], y0)
-    increment = _increments(bm, grid, y0, channels, seed, scheme.needs_area)
-
-    saved, status, ok, taken = _march(sde, scheme, y0, grid, clock, places, increment)
-    times = torch.tensor(save_times(ts), dtype=ts.dtype if _float(ts) else y0.dtype, device=y0.device)
-    stats = {"method": scheme.name, "steps": taken, "dt": grid.dt,
-             "drift_evaluations": scheme.cost(sde)[0] * taken + scheme.starts_with[0],
-             "diffusion_evaluations": scheme.cost(sde)[1] * taken + scheme.starts_with[1]}
-    return Solution(times[:len(saved)], torch.stack(saved), ok, status, stats)
-
-
-def _march(sde: SDE, scheme: Scheme, y0: Tensor, grid: Grid, clock, places,
-           increment: Callable[[int], Tensor]):
-    """Step through the grid; -> (saved states, status, ok per row, steps taken). Stops at the first block of
-    steps in which a row fails, and drops what was saved from the failing step on."""
-    sizes, n = grid.sizes, grid.steps
-    saved, upto = [y0], [0]                  # the states, and the step that each needs
-    block = [y0]                             # the states since the last look, the first of them finite
-    carry = scheme.start(sde, clock[0], y0)
-    ahead = 1                                # the next entry of places
-    y = y0
-    for k in range(1, n + 1):
-        carry = scheme.step(sde, clock[k - 1], carry, sizes[k - 1], increment(k - 1))
-        y_before, y = y, scheme.read(carry)
-        block.append(y)
-        while ahead < len(places) and places[ahead][0] == k:
-            w = places[ahead][1]
-            saved.append(y if w == 1.0 else y_before + w * (y - y_before))
-            upto.append(k)
-            ahead += 1
-        if k % _LOOK_EVERY == 0 or k == n:
-            if not bool(torch.isfinite(y.detach()).all()):
-                states = [state.detach() for state in block]
-                first = next(i for i, state in enumerate(states) if not bool(torch.isfinite(state).all()))
-                step = k - (len(states) - 1) + first
-                trail = [Moment(grid.time(step - i), sizes[step - i], states[first - i],
-                                _increment_only(increment(step - i)))
-                         for i in range(1, min(first, 4) + 1)]
-                status = diverged(sde, scheme, trail, states[first], step=step, steps=n)
-                kept = [state for state, needs in zip(saved, upto, strict=True) if needs < step]
-                return kept, status, torch.isfinite(states[first]).all(-1), k
-            block = [y]
-    ok = torch.ones(y0.shape[0], dtype=torch.bool, device=y0.device)
-    sentence = f"Finished: {n} steps of {scheme.name} from t = {grid.t0:g} to {grid.t1:g}."
-    return saved, Status("finished", sentence, n, grid.t1), ok, n
+    times = grid.tensor(y0.dtype, y0.device)
+    whole, sde, spare = sde, as_sde(sde, names), 0
+    channels = noise_channels(sde, times[0], y0)
+    if method is None:
+        method = "reversible_heun" if gradient == "adjoint" else default_method(sde, times[0], y0, bm)
+    if logqp:
+        sde, y0, spare = with_path_kl(sde), widen(y0), int(sde.noise_type == "diagonal")
+    if adaptive or method in ELSEWHERE:
+        if gradient == "adjoint":
+            raise ValueError("gradient='adjoint' undoes fixed steps of 'reversible_heun'; for adaptive steps and "
+                             "other methods call sdeint_adjoint, which solves an adjoint equation by torchsde")
+        if spare and bm is not None and getattr(bm, "shape", (0, 0))[-1] == channels:
+            raise ValueError("with logqp, torchsde wants one channel more in bm (B, D + 1) for diagonal noise")
+        solution = theirs(sde, y0, ts, bm, channels + spare, seed=seed, method=method, adaptive=adaptive, dt=dt,
+                          rtol=rtol, atol=atol, dt_min=dt_min, options=options, extra_solver_state=extra_solver_state)
+        return _split(solution) if logqp else solution
+    scheme = choose(sde, method, options)
+    scheme.check(sde, times[0], y0)
+    extra = _extra(scheme, sde, times[0], y0, extra_solver_state)
+    adjoint = gradient == "adjoint"
+    if adjoint:
+        params = _params(whole, params, scheme, bm)
+    noise = step_noise(bm, grid, y0, channels + spare, seed, area=scheme.needs_area, chunks=adjoint, spare=spare)
+    clock = times.unbind().__getitem__ if grid.steps <= 4096 else times.__getitem__
+    problem = Problem(sde, scheme, grid, grid.locate(ts), noise, clock)
+    if adjoint:
+        found = solve_reversibly(problem, y0, extra, params)
+    else:
+        found = march(problem, y0, (y0, *extra) if extra else scheme.start(sde, times[0], y0))
+    solution = _solution(problem, found, ts, y0)
+    return _split(solution) if logqp else solution
 
 
-def _increment_only(noise) -> Tensor:
-    return (noise if isinstance(noise, Tensor) else noise[0]).detach()
+def _solution(problem: Problem, found: Outcome, ts, y0: Tensor) -> Solution:
+    sde, scheme, taken = problem.sde, problem.scheme, found.steps
+    dtype = ts.dtype if isinstance(ts, Tensor) and ts.dtype.is_floating_point else y0.dtype
+    times = torch.tensor(save_times(ts), dtype=dtype, device=y0.device)
+    drift, diffusion = (each * taken + first for each, first in zip(scheme.cost(sde), scheme.starts_with, strict=True))
+    stats = {"method": scheme.name, "steps": taken, "dt": problem.grid.dt, "drift_evaluations": drift,
+             "diffusion_evaluations": diffusion}
+    extra = found.carry[1:] if isinstance(found.carry, tuple) and found.status.kind == "finished" else ()
+    return Solution(times[:len(found.saved)], torch.stack(found.saved), found.ok, found.status, stats, extra=extra)
+
+
+def _split(solution: Solution) -> Solution:
+    ys, kl = split_path_kl(solution.ys)
+    return dataclasses.replace(solution, ys=ys, path_kl=kl)
 
 
 def _check_state(y0) -> None:
@@ -110,78 +125,29 @@ def _check_state(y0) -> None:
                          "states")
 
 
-def _increments(bm, grid: Grid, y0: Tensor, channels: int, seed: int | None, area: bool) -> Callable:
-    """The noise of step k (from 0) as a function of k: the increment (B, m), or with area the pair of both."""
-    shape = (y0.shape[0], channels)
-    if bm is not None and seed is not None:
-        raise ValueError("give the noise once: either bm or seed, not both")
-    if bm is None:
-        seed = int(torch.randint(2**53, (), dtype=torch.int64)) if seed is None else seed
-        many = grid.steps * shape[0] * shape[1] > _HOLD_AT_ONCE
-        bm = (ChunkedBrownian(grid, shape, seed, y0.dtype, y0.device) if many else
-              Brownian.draw(grid, shape, seed=seed, dtype=y0.dtype, device=y0.device))
-    if isinstance(bm, Tensor):
-        if tuple(bm.shape) != (grid.steps, *shape):
-            raise ValueError("bm given as increments must have shape (steps, B, m) = "
-                             f"{(grid.steps, *shape)}, got {tuple(bm.shape)}")
-        bm = Brownian(grid, bm)
-    elif callable(bm):
-        if tuple(bm.shape) != shape:
-            raise ValueError(f"bm must have shape (B, m) = {shape} for this SDE, got {tuple(bm.shape)}")
-    else:
-        raise ValueError("bm must be None, increments (a tensor), a Brownian path or a torchsde Brownian "
-                         f"object, got {type(bm).__name__}")
-    if bm.dtype != y0.dtype:
-        raise ValueError(f"bm holds {bm.dtype} and y0 {y0.dtype}; convert one of them")
-    if isinstance(bm, OnGrid):
-        factor = bm.factor_to(grid)
-        bm = bm if factor == 1 else bm.coarsen(factor)
-    if isinstance(bm, Brownian):
-        if area:
-            return list(zip(bm.increments.unbind(), bm.areas.unbind(), strict=True)).__getitem__
-        return bm.increments.unbind().__getitem__
-    if isinstance(bm, ChunkedBrownian):
-        return lambda k: bm.at(k, area)
-    if not area:
-        return lambda k: bm(grid.time(k), grid.time(k + 1))
-    return lambda k: _with_area(bm, grid.time(k), grid.time(k + 1))
+def _extra(scheme, sde: SDE, t: Tensor, y0: Tensor, given) -> tuple[Tensor, ...]:
+    if given is None or len(given) == 0:
+        return ()
+    with torch.no_grad():
+        carry = scheme.start(sde, t, y0)
+    want = [tuple(part.shape) for part in carry[1:]] if isinstance(carry, tuple) else []
+    got = [tuple(part.shape) for part in given]
+    if got != want:
+        raise ValueError(f"extra_solver_state of method {scheme.name!r} holds tensors of shapes {want or '(none)'}, "
+                         f"got {got}; give the extra state that an earlier solve returned")
+    return tuple(given)
 
 
-def _with_area(bm, ta: float, tb: float) -> tuple[Tensor, Tensor]:
-    """Increment and space-time area as torchsde's Brownian objects give them."""
-    if getattr(bm, "levy_area_approximation", "none") == "none":
-        raise ValueError("method 'srk' needs the space-time area of the path; make bm with "
-                         "levy_area_approximation='space-time'")
-    dW, integral = bm(ta, tb, return_U=True)
-    return dW, integral / (tb - ta) - 0.5 * dW
-
-
-def _float(ts) -> bool:
-    return isinstance(ts, Tensor) and ts.dtype.is_floating_point
-
-
-def sdeint(sde, y0: Tensor, ts, bm=None, method: str | None = None, dt: float = 1e-3, adaptive: bool = False,
-           rtol: float = 1e-5, atol: float = 1e-4, dt_min: float = 1e-5, options=None, names=None,
-           logqp: bool = False, extra: bool = False, extra_solver_state=None, *, seed: int | None = None,
-           **others) -> Tensor:
-    """torchsde's ``sdeint``: the states at ts, a tensor (T, B, D).
-
-    Arguments as in ``solve_sde``, in torchsde's order. Raises SolverError, with the status sentence, where
-    the solve fails; ValueError for input that does not fit. Adaptive steps, ``logqp``, ``extra`` and the
-    adjoint are refused by name: call torchsde for them (rtol, atol and dt_min speak of adaptive steps only
-    and are not read). Without a method the schemes are "euler" (Ito) and "heun" (Stratonovich), where
-    torchsde takes "srk" and "midpoint".
-    """
-    asked = {"adaptive": adaptive, "logqp": logqp, "extra": extra, "options": options,
-             "extra_solver_state": extra_solver_state is not None}
-    for name in (name for name, value in asked.items() if value):
-        raise ValueError(f"{name} is not done here: steps are fixed and only the states are returned. Call "
-                         f"torchsde.sdeint(..., {name}=...) for it")
-    for name in others:
-        advice = ("; gradients here are plain backpropagation, call torchsde.sdeint_adjoint for the adjoint"
-                  if name.startswith("adjoint") else "; the arguments are torchsde's, and seed")
-        raise ValueError(f"sdeint does not know the argument {name!r}{advice}")
-    solution = solve_sde(sde, y0, ts, bm, method=method, dt=dt, seed=seed, names=names)
-    if solution.status.kind == "diverged":
-        raise SolverError(solution.status)
-    return solution.ys
+def _params(sde, params, scheme, bm) -> list[Tensor]:
+    if scheme.name != "reversible_heun":
+        raise ValueError(f"gradient='adjoint' undoes the steps, which only 'reversible_heun' (Stratonovich) allows, "
+                         f"not {scheme.name!r}; or call sdeint_adjoint, which solves an adjoint equation by torchsde")
+    if isinstance(bm, Tensor) and bm.requires_grad:
+        raise ValueError("gradient='adjoint' finds no gradient with respect to the increments; detach bm, or use "
+                         "gradient='through'")
+    if params is None:
+        if not isinstance(sde, torch.nn.Module):
+            raise ValueError(f"gradient='adjoint' must know the tensors to differentiate for, and {type(sde).__name__} "
+                             "is no nn.Module whose parameters() tell; give params=[...], or params=() for y0 alone")
+        params = sde.parameters()
+    return [p for p in params if p.requires_grad]

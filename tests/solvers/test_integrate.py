@@ -37,7 +37,7 @@ def test_uneven_times():
     grid = Grid.covering([0.0, 1.0], 0.3)
     path = Brownian.draw(grid, (5, 3), seed=1, dtype=F64)
     sde = make(PARAMS, "ito")
-    known = sdeint(sde, Y0, grid.times, path, dt=0.3)
+    known = sdeint(sde, Y0, grid.times, path, "euler", dt=0.3)
     assert torch.allclose(integrate(sde, Y0, grid, path.increments), known, rtol=1e-12)
     assert torch.allclose(integrate(sde, Y0, grid.tensor(F64), path.increments), known, rtol=1e-12)
 

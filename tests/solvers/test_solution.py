@@ -14,7 +14,7 @@ def test_a_failure_says_row_step_time_size_and_what_to_try():
     y0 = torch.full((10, 1), 0.1, dtype=F64)
     y0[7] = 20.0
     ts = [0.0, 0.1, 0.2, 5.0, 10.0]
-    solution = solve_sde(CUBIC, y0, ts, dt=0.1, seed=0)
+    solution = solve_sde(CUBIC, y0, ts, method="euler", dt=0.1, seed=0)
     status = solution.status
     # By hand: |x| -> 0.1 |x|^3 from 20 runs 8e2, 5e7, 1e22, 1e65, 1e194, then overflows float64: step 6.
     assert (status.kind, status.row, status.step, status.time) == ("diverged", 7, 6, pytest.approx(0.6))
@@ -42,7 +42,7 @@ def test_the_failing_step_is_found_wherever_it_lies(late):
 
 def test_several_rows_at_once_are_counted():
     y0 = torch.tensor([[0.1], [30.0], [-30.0], [30.0]], dtype=torch.float32)
-    solution = solve_sde(CUBIC, y0, [0.0, 10.0], dt=0.1, seed=0)
+    solution = solve_sde(CUBIC, y0, [0.0, 10.0], method="euler", dt=0.1, seed=0)
     assert solution.status.row == 1 and "Row 1 (and 2 others) stopped" in solution.status.sentence
     assert solution.ok.tolist() == [True, False, False, False] and torch.equal(solution.ys, y0.unsqueeze(0))
 
@@ -69,6 +69,6 @@ def test_the_reason_is_the_one_at_work(sde, method, sentence):
 
 
 def test_a_finished_solve_says_so():
-    status = solve_sde(CUBIC, torch.ones(2, 1), [0.0, 1.0], dt=0.1, seed=0).status
+    status = solve_sde(CUBIC, torch.ones(2, 1), [0.0, 1.0], method="euler", dt=0.1, seed=0).status
     assert status.sentence == "Finished: 10 steps of euler from t = 0 to 1."
     assert (status.kind, status.step, status.time, status.row) == ("finished", 10, 1.0, None)
