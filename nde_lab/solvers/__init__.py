@@ -22,8 +22,9 @@ from nde_lab.solvers.midpoint import Midpoint
 from nde_lab.solvers.milstein import MilsteinIto, MilsteinStratonovich
 from nde_lab.solvers.noise import Brownian
 from nde_lab.solvers.ode import solve_ode
+from nde_lab.solvers.ode_adjoint import ode_vjp
 from nde_lab.solvers.ode_status import OdeSolution
-from nde_lab.solvers.odeint import odeint, odeint_event
+from nde_lab.solvers.odeint import odeint, odeint_adjoint, odeint_event
 from nde_lab.solvers.path_kl import path_kl, path_kl_rate, split_path_kl, with_path_kl
 from nde_lab.solvers.registry import SCHEMES, choose, fitting
 from nde_lab.solvers.reversible_heun import ReversibleHeun
@@ -41,5 +42,5 @@ __all__ = ["BAOAB", "NOISE_TYPES", "PID", "SCHEMES", "SDE", "SDE_TYPES", "SRK", 
            "Midpoint", "MilsteinIto", "MilsteinStratonovich", "OdeSolution", "RKStep", "ReversibleHeun",
            "Scheme", "Solution", "SolverError", "Status", "Tableau", "TamedEuler", "Turns", "as_sde", "choose",
            "error_ratio", "finite_rows", "fitting", "integrate", "integrate_adaptive", "integrate_ode",
-           "odeint", "odeint_event", "path_kl", "path_kl_rate", "rk_step", "sdeint", "sdeint_adjoint",
-           "solve_ode", "solve_sde", "split_path_kl", "stiffness", "with_path_kl"]
+           "ode_vjp", "odeint", "odeint_adjoint", "odeint_event", "path_kl", "path_kl_rate", "rk_step",
+           "sdeint", "sdeint_adjoint", "solve_ode", "solve_sde", "split_path_kl", "stiffness", "with_path_kl"]

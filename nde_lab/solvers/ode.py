@@ -13,6 +13,7 @@ from nde_lab.solvers.controller import PID
 from nde_lab.solvers.dense import Dense
 from nde_lab.solvers.ode_march import EVENT, march
 from nde_lab.solvers.methods import find
+from nde_lab.solvers.ode_adjoint import parameters, solve
 from nde_lab.solvers.ode_status import OdeSolution, status_of
 
 GRADIENTS = ("through", "checkpoint", "adjoint")
@@ -21,7 +22,7 @@ GRADIENTS = ("through", "checkpoint", "adjoint")
 def solve_ode(f, y0: Tensor, ts, *, method="dopri5", rtol=1e-6, atol=1e-8, dt: float | None = None,
               controller: PID | None = None, max_steps: int = 10_000, first_step=None,
               max_dt: float = math.inf, dense: bool = False, event=None, gradient: str = "through",
-              params=None) -> OdeSolution:
+              params=None, adjoint_rtol=None, adjoint_atol=None, adjoint_method=None) -> OdeSolution:
     """Solve y' = f(t, y) from y0 at the first of ts; numerical trouble is no error but a status.
 
     f(t, y) -> (B, D). y is (B, D); t is (B, 1), a clock per row, or 0-d with fixed steps on shared times:
@@ -32,9 +33,12 @@ def solve_ode(f, y0: Tensor, ts, *, method="dopri5", rtol=1e-6, atol=1e-8, dt: f
     take fixed steps of that length (at most dt, with own times per row; without dt the steps are those of ts).
     controller: a ``PID``. max_steps: tried steps of a row. first_step: the first |h|, a number or (B,).
     max_dt: no step is longer. dense: also return the solution between the times, ``solution.dense(t)``.
-    event: an ``Event``; a row ends where it is met. gradient: "through" differentiates the steps taken (their
-    lengths are constants). params: the tensors that f uses and that want a gradient, for the other kinds.
-    Times that require a gradient get it as the derivative of the solution, f at the time.
+    event: an ``Event``; a row ends where it is met.
+    gradient: "through" differentiates the steps taken (their lengths are constants); "checkpoint" gives the
+    same numbers, keeping one state a step and repeating the steps; "adjoint" solves the continuous adjoint
+    equation back in time, with adjoint_rtol, adjoint_atol, adjoint_method where they differ. params: the
+    tensors that f uses and that want a gradient, for the last two; None takes those of an nn.Module f. Times
+    that require a gradient get it as the derivative of the solution, f at the time.
 
     Raises ValueError for input that does not fit.
     """
@@ -53,22 +57,43 @@ def solve_ode(f, y0: Tensor, ts, *, method="dopri5", rtol=1e-6, atol=1e-8, dt: f
     shared = plan is not None and bool((plan == plan[:, :1]).all())
     settings = dict(rtol=rtol, atol=atol, control=controller or PID(), max_steps=max_steps, shared=shared,
                     plan=plan, first=_first(first_step, len(y0)), longest=max_dt, event=event)
+    back = {k: v for k, v in (("rtol", adjoint_rtol), ("atol", adjoint_atol)) if v is not None}
+    back |= {"dt": dt} | ({} if adjoint_method is None else {"method": find(adjoint_method)})
     moving = isinstance(ts, Tensor) and ts.requires_grad
+    start = y0
     if moving:
-        first = (ts[:1] if ts.dim() == 1 else ts[:, :1].t())
-        start = attach_times(f, first, y0.unsqueeze(0), -1.0)[0]
-    m = run(f, start if moving else y0, times, how, gradient, params, {}, settings, dense=dense)
+        start = attach_times(f, ts[:1] if ts.dim() == 1 else ts[:, :1].t(), y0.unsqueeze(0), -1.0)[0]
+    m = run(f, start, times, how, gradient, params, settings, back, dense=dense)
+    if event is not None and m.y.requires_grad:
+        met = torch.from_numpy(m.how == EVENT).to(y0.device)
+        event_t, event_y = event.link(f, torch.from_numpy(m.t).to(y0).unsqueeze(-1), m.y, met)
+        event_t = event_t.squeeze(-1)
+    elif event is not None:
+        event_t, event_y = torch.from_numpy(m.t).to(y0), m.y
     if moving:
         m.ys = attach_times(f, ts if ts.dim() == 1 else ts.t(), m.ys)
-    return _solution(m, how, ts, times, y0, rtol, plan is not None, dense, event)
+    return _solution(m, how, ts, times, y0, rtol, plan is not None, dense,
+                     None if event is None else (event_t, event_y))
 
 
-def run(f, y0: Tensor, times: np.ndarray, method, gradient: str, params, adjoint: dict, settings: dict,
+def run(f, y0: Tensor, times: np.ndarray, method, gradient: str, params, settings: dict, back: dict,
         dense: bool = False):
-    """A march with the wanted kind of gradient."""
-    if gradient != "through":
-        raise ValueError(f"gradient={gradient!r} is not there yet; take 'through'")
-    return march(f, y0, times, method, keep="all" if dense else "", **settings)
+    """A march with the wanted kind of gradient. back: rtol, atol, method, dt of the adjoint's solve."""
+    if gradient == "through" or not torch.is_grad_enabled():
+        return march(f, y0, times, method, keep="all" if dense else "", **settings)
+    if dense:
+        raise ValueError(f"dense output carries no gradient with gradient={gradient!r}; ask for the times in ts, "
+                         "or take 'through'")
+    params = parameters(f, params, gradient)
+    rest = {k: back.get(k, settings[k]) for k in ("control", "max_steps", "shared", "longest")}
+    tolerances = {k: torch.cat([v, v], -1) if isinstance(v, Tensor) and v.dim() and v.shape[-1] > 1 else v
+                  for k, v in ((k, back.get(k, settings[k])) for k in ("rtol", "atol"))}
+    other = back.get("method", method)
+    if gradient == "adjoint" and not hasattr(other, "table"):
+        raise ValueError(f"the adjoint's solve back in time needs an explicit method, not {other.name!r}: take "
+                         "gradient='checkpoint', or another adjoint_method")
+    return solve(f, y0, times, method, gradient, params,
+                 {**rest, **tolerances, "method": other, "dt": back.get("dt"), "steps": fixed_times}, settings)
 
 
 def attach_times(f, ts: Tensor, ys: Tensor, sign: float = 1.0) -> Tensor:
@@ -95,8 +120,7 @@ def _solution(m, how, ts, times, y0, rtol, fixed, dense, event) -> OdeSolution:
     if dense:
         extra["dense"] = Dense(m.log, how.dense, times[:, 0], m.t)
     if event is not None:
-        extra |= {"event_t": torch.from_numpy(m.t).to(y0), "event_y": m.y,
-                  "event_rows": torch.from_numpy(m.how == EVENT)}
+        extra |= {"event_t": event[0], "event_y": event[1], "event_rows": torch.from_numpy(m.how == EVENT)}
     return OdeSolution(out_ts, m.ys, ok, status_of(m, how, times, rtol, fixed), stats, **extra)
 
 

@@ -62,16 +62,8 @@ def march(f, y0: Tensor, ts: np.ndarray, method, *, rtol, atol, control: PID, ma
     how = np.where(active, RUNNING, ARRIVED)
     accepted, tried, spent = (np.zeros(rows, np.int64) for _ in range(3))
     c = np.asarray(method.c)[:, None]
-    like = dict(dtype=y0.dtype, device=y0.device)
     adaptive = plan is None
-
-    def column(a: np.ndarray) -> Tensor:
-        return torch.from_numpy(a).to(**like).unsqueeze(-1)
-
-    def clock(times: np.ndarray):
-        """Times (s, B) as s tensors, 0-d or (B, 1)."""
-        return torch.tensor(times[:, 0].tolist(), **like).unbind() if shared else column(times).unbind()
-
+    clock, column = clocks(y0, shared)
     y, k1 = y0, None
     if active.any() and (method.fsal or (adaptive and first is None)):
         k1 = f(clock(t[None])[0], y0)
@@ -117,7 +109,9 @@ def march(f, y0: Tensor, ts: np.ndarray, method, *, rtol, atol, control: PID, ma
             accept = active & (q <= 1)
             factor = control.factor(q, q1, q2, method.error_order)
             factor = np.where(accept, factor, np.minimum(factor, 1.0))
-            h = np.where(active, np.minimum(np.abs(step) * factor, longest), h)
+            # A last step that was shortened to arrive says nothing against the longer one.
+            size = np.maximum(np.abs(step) * factor, np.where(accept & last, h, 0.0))
+            h = np.where(active, np.minimum(size, longest), h)
             q1, q2 = np.where(accept, q, q1), np.where(accept, q1, q2)
         else:
             accept = active & fine
@@ -168,6 +162,18 @@ def march(f, y0: Tensor, ts: np.ndarray, method, *, rtol, atol, control: PID, ma
         n += 1
     ys = saved(y0, y, ts, method, passing, where, passed)
     return March(y, ys, t, how, h, accepted, tried - accepted, spent, n, where, passed, log, new)
+
+
+def clocks(y: Tensor, shared: bool):
+    """Two functions: times (s, B) on the host as s tensors, 0-d or (B, 1); an array (..., B) as a column."""
+    like = dict(dtype=y.dtype, device=y.device)
+
+    def column(a: np.ndarray) -> Tensor:
+        return torch.from_numpy(a).to(**like).unsqueeze(-1)
+
+    def clock(times: np.ndarray):
+        return torch.tensor(times[:, 0].tolist(), **like).unbind() if shared else column(times).unbind()
+    return clock, column
 
 
 def _ratio(new: RKStep, y: Tensor, rtol, atol, norm) -> np.ndarray:

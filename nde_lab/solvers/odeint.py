@@ -16,6 +16,7 @@ from nde_lab.solvers.controller import PID
 from nde_lab.solvers.events import Event
 from nde_lab.solvers.methods import Explicit, find
 from nde_lab.solvers.ode import attach_times, fixed_times, read_times, run
+from nde_lab.solvers.ode_adjoint import parameters
 from nde_lab.solvers.ode_status import status_of
 from nde_lab.solvers.solution import SolverError
 from nde_lab.solvers.tableaus import BOSH3, DOPRI5, EULER, HEUN, MIDPOINT, TSIT5, Tableau
@@ -56,6 +57,43 @@ def odeint(func, y0, t, *, rtol=1e-7, atol=1e-9, method=None, options=None, even
     the solve fails; ValueError for input that does not fit, for other options and methods, by name.
     """
     return Call(func, y0, t, rtol, atol, method, options, event_fn).solve("through", None, {})
+
+
+def odeint_adjoint(func, y0, t, *, rtol=1e-7, atol=1e-9, method=None, options=None, event_fn=None,
+                   adjoint_rtol=None, adjoint_atol=None, adjoint_method=None, adjoint_options=None,
+                   adjoint_params=None):
+    """torchdiffeq's ``odeint_adjoint``: ``odeint`` whose gradient comes from the continuous adjoint.
+
+    adjoint_rtol, adjoint_atol, adjoint_method: of the solve back in time; those of the forward solve where they
+    are None. adjoint_options: first_step, max_step, safety, ifactor, dfactor, max_num_steps, step_size, and norm,
+    of which only "seminorm" is done (the parameters never enter the error norm here). adjoint_params: the tensors
+    that want a gradient; None takes the parameters of func, which then must be an nn.Module.
+    """
+    call = Call(func, y0, t, rtol, atol, method, options, event_fn)
+    back = {}
+    if adjoint_rtol is not None:
+        back["rtol"] = call.shape.tolerance("adjoint_rtol", adjoint_rtol)
+    if adjoint_atol is not None:
+        back["atol"] = call.shape.tolerance("adjoint_atol", adjoint_atol)
+    if adjoint_method is not None and adjoint_method != method and options and adjoint_options is None:
+        raise ValueError("options speak of the forward method only: with another adjoint_method, give "
+                         "adjoint_options too")
+    given = dict({k: v for k, v in (options or {}).items() if k not in ("norm", "first_step")}
+                 if adjoint_options is None else adjoint_options)
+    norm = given.pop("norm", None)
+    if norm not in (None, "seminorm"):
+        raise ValueError("adjoint_options: a norm of your own is not done here, only 'seminorm'. Call "
+                         "torchdiffeq.odeint_adjoint for it")
+    name = adjoint_method or method or "dopri5"
+    back["method"], fixed = call.find(name)
+    call.check_options(given, back["method"], fixed)
+    if given.get("grid_constructor") is not None:
+        raise ValueError("adjoint_options: grid_constructor is not done here; give step_size")
+    back["dt"] = given.get("step_size")
+    if not fixed:
+        back |= call.steering(given)
+    params = parameters(func, adjoint_params, "adjoint")
+    return call.solve("adjoint", params, back)
 
 
 def odeint_event(func, y0, t0, *, event_fn, reverse_time=False, odeint_interface=odeint, **kwargs):
@@ -149,14 +187,16 @@ class Call:
         self.t = t
         self.times = read_times(t, 1) if len(t) > 1 else t.detach().cpu().numpy().astype(np.float64)[None]
         self.rtol, self.atol = self.shape.tolerance("rtol", rtol), self.shape.tolerance("atol", atol)
-        self.method, self.fixed = self._method("dopri5" if method is None else method)
-        self.options = self._options(dict(options or {}))
+        self.method, self.fixed = self.find("dopri5" if method is None else method)
+        self.options = self.check_options(dict(options or {}), self.method, self.fixed)
         self.event = None if event_fn is None else self._event(event_fn)
 
     def field(self, t, row: Tensor) -> Tensor:
         return self.shape.flat(self.func(t, self.shape.back(row)))
 
-    def _method(self, name):
+    @staticmethod
+    def find(name):
+        """The method of torchdiffeq's name, and whether it takes fixed steps."""
         if name in _FIXED:
             return Explicit(_FIXED[name]), True
         if name in _ADAPTIVE:
@@ -167,11 +207,12 @@ class Call:
         raise ValueError(f"there is no method {name!r}{hint}; there are "
                          f"{', '.join([*_ADAPTIVE, *_IMPLICIT, *_FIXED])}")
 
-    def _options(self, options: dict) -> dict:
-        known = _OPTIONS["fixed" if self.fixed else "adaptive"]
+    @staticmethod
+    def check_options(options: dict, method, fixed: bool) -> dict:
+        known = _OPTIONS["fixed" if fixed else "adaptive"]
         for name in options:
             if name not in known:
-                raise ValueError(f"option {name!r} is not done here with method {self.method.name!r}; there are "
+                raise ValueError(f"option {name!r} is not done here with method {method.name!r}; there are "
                                  f"{', '.join(known)}. Call torchdiffeq.odeint for it")
         if options.get("perturb"):
             raise ValueError("option 'perturb' is not done here: f is evaluated at the times themselves")
@@ -180,6 +221,15 @@ class Call:
         if options.get("step_size") is not None and options.get("grid_constructor") is not None:
             raise ValueError("give step_size or grid_constructor, not both")
         return options
+
+    @staticmethod
+    def steering(o: dict) -> dict:
+        """The settings of the step controller."""
+        first = o.get("first_step")
+        return dict(control=PID(safety=float(o.get("safety", 0.9)), max_factor=float(o.get("ifactor", 10.0)),
+                                min_factor=float(o.get("dfactor", 0.2))),
+                    max_steps=int(o.get("max_num_steps", _MANY)), longest=float(o.get("max_step", math.inf)),
+                    first=None if first is None else float(first))
 
     def _event(self, event_fn) -> Event:
         if len(self.t) != 2:
@@ -226,7 +276,7 @@ class Call:
 
     def _march(self, gradient: str, params, adjoint: dict):
         o, times, row = self.options, self.times, self.row
-        most, method = int(o.get("max_num_steps", _MANY)), self.method
+        method = self.method
         plan = None
         if self.event is not None:
             sign = 1.0 if times[0, 1] >= times[0, 0] else -1.0
@@ -242,16 +292,12 @@ class Call:
 
             def norm(r: Tensor) -> Tensor:
                 return torch.as_tensor(given(self.shape.back(r.squeeze(0))))
-        control = PID(safety=float(o.get("safety", 0.9)), max_factor=float(o.get("ifactor", 10.0)),
-                      min_factor=float(o.get("dfactor", 0.2)))
-        first = o.get("first_step")
-        settings = dict(rtol=self.rtol, atol=self.atol, control=control, max_steps=most, shared=True, plan=plan,
-                        first=None if first is None else float(first), longest=float(o.get("max_step", math.inf)),
-                        event=self.event, norm=norm)
+        settings = dict(rtol=self.rtol, atol=self.atol, shared=True, plan=plan, event=self.event, norm=norm,
+                        **self.steering(o))
         start = None
         if self.t.requires_grad:
             start = attach_times(self.field, self.t[:1], row.unsqueeze(0), -1.0)[0]
-        m = run(self.field, row if start is None else start, times, method, gradient, params, adjoint, settings)
+        m = run(self.field, row if start is None else start, times, method, gradient, params, settings, adjoint)
         ys = m.ys
         if self.t.requires_grad and self.event is None:
             ys = attach_times(self.field, self.t, ys)
