@@ -58,14 +58,14 @@ class Value:
 
 def dtype_of(dtype: torch.dtype) -> str:
     if dtype not in DTYPES:
-        raise ValueError(f"the page engine computes in float32, int32 and bool; a tensor of {dtype} came up "
+        raise ValueError(f"lowered programs compute in float32, int32 and bool; a tensor of {dtype} came up "
                          "(give float32 explicitly, and 0-d tensors rather than float64 arrays)")
     return DTYPES[dtype]
 
 
 def refuse_empty(t) -> None:
     if isinstance(t, torch.Tensor) and t.numel() == 0:
-        raise ValueError("the page engine has no empty tensors; a traced function made one of shape "
+        raise ValueError("lowered programs have no empty tensors; a traced function made one of shape "
                          f"{tuple(t.shape)}")
 
 
@@ -99,7 +99,7 @@ class Builder:
         if bool((flat == flat[0]).all()):
             return self.const(flat[0].item(), dtype, t.shape)
         if dtype == INT and int(flat.abs().max()) >= 2**31:
-            raise ValueError("integers in the page engine are 32-bit; a constant is larger")
+            raise ValueError("integers in lowered programs are 32-bit; a constant is larger")
         array = {FLOAT: lambda: flat.to(torch.float32).numpy(), INT: lambda: flat.to(torch.int32).numpy(),
                  BOOL: lambda: -flat.to(torch.int32).numpy()}[dtype]()
         made = Buffer(flat.numel(), "const", values=np.ascontiguousarray(array))
@@ -217,8 +217,8 @@ class Builder:
             return args[0][args[1]]
         name = str(node.target)
         if name not in TABLE:
-            raise ValueError(f"the page engine has no operator {name}; write it with others, or give this "
-                             "experiment the stored engine")
+            raise ValueError(f"the page and native engines have no operator {name}; write it with others, or "
+                             "give this experiment the stored engine")
         return TABLE[name](self, *args, **kwargs)
 
     def _settle(self, node: Node, x):

@@ -14,8 +14,7 @@ PAGE = 65536
 def webassembly(programs: dict[str, list[list]], memory: Memory) -> tuple[bytes, bytes]:
     """One module that exports a function without arguments per program, and the first bytes of its memory."""
     module = Module()
-    rare = functions.imported(module)
-    library = functions.Library(module, rare)
+    library = functions.Library(module)
     writer = _Calls(module, library, memory)
     for name, block in programs.items():
         code = Code()

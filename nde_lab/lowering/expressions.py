@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from nde_lab.lowering.functions import IMPORTED, NATIVE, Library
+from nde_lab.lowering.functions import NATIVE, Library
 from nde_lab.lowering.ir import FLOAT, Expr
 from nde_lab.lowering.nest import Access, Nest
+from nde_lab.lowering.rare import RARE
 from nde_lab.lowering.wasm import F32, I32, V128, Code
 
 COMPARE = {"lt", "le", "gt", "ge", "eq", "ne"}
@@ -153,7 +154,7 @@ class Expressions:
         else:
             for a in e.args:
                 self.emit(a, wide)
-                if not wide and (e.op in IMPORTED or e.op in NATIVE):
+                if not wide and (e.op in RARE or e.op in NATIVE):
                     c.op("f32x4.splat")
             self._operate(e, wide)
         if not fresh and e.op not in ("const",) and self.uses[e] > 1:
@@ -163,7 +164,7 @@ class Expressions:
 
     def _operate(self, e: Expr, wide: bool) -> None:
         c, dtype = self.code, e.args[0].dtype
-        if e.op in IMPORTED or e.op in NATIVE:
+        if e.op in RARE or e.op in NATIVE:
             c.call(self.library.index(e.op))
             if not wide:
                 c.lane("f32x4.extract", 0)

@@ -5,8 +5,7 @@ their first operand.
 
 The polynomials are Chebyshev fits in double precision, rounded to float32 (the interval stands beside each).
 Results are within 2-4 units in the last place of float32; special values (0, infinities, nan) come out as in
-IEEE arithmetic. What is rare in training steps (pow, atan2, ...) calls the engine's own Math functions lane
-by lane.
+IEEE arithmetic. What is rare in training steps (pow, atan2, ...) is made in double precision, see ``rare``.
 """
 from __future__ import annotations
 
@@ -14,10 +13,8 @@ import math
 import struct
 from collections.abc import Callable
 
-from nde_lab.lowering.wasm import F64, V128, Code, Module
-
-IMPORTED = {"pow": 2, "atan2": 2, "tan": 1, "atan": 1, "asin": 1, "acos": 1, "sinh": 1, "cosh": 1, "asinh": 1,
-            "acosh": 1, "atanh": 1, "erf": 1}                 # name -> number of arguments
+from nde_lab.lowering.rare import RARE, doubles, floats
+from nde_lab.lowering.wasm import V128, Code, Module
 
 
 class V:
@@ -229,16 +226,11 @@ def cos(x: V) -> V:
 NATIVE = {f.__name__: f for f in (exp, log, tanh, sigmoid, sin, cos, log1p, expm1)}
 
 
-def imported(module: Module) -> dict[str, int]:
-    """Import every rare function (before any function of our own is added)."""
-    return {name: module.import_function(name, (F64,) * n, (F64,)) for name, n in IMPORTED.items()}
-
-
 class Library:
     """Function indices of the math functions, added to ``module`` when first asked for."""
 
-    def __init__(self, module: Module, rare: dict[str, int]):
-        self.module, self.rare, self.made = module, rare, {}
+    def __init__(self, module: Module):
+        self.module, self.made = module, {}
         self.table: dict[bytes, int] = {}               # constant -> its place at the start of the memory
 
     def constants(self) -> bytes:
@@ -247,7 +239,8 @@ class Library:
 
     def index(self, name: str) -> int:
         if name not in self.made:
-            self.made[name] = self.module.add(self._native(name) if name in NATIVE else self._by_lanes(name))
+            code = self._native(name) if name in NATIVE else floats(name, self.module.add(doubles(name)))
+            self.made[name] = self.module.add(code)
         return self.made[name]
 
     def _native(self, name: str) -> Code:
@@ -255,21 +248,3 @@ class Library:
         code.table = self.table
         code.get(NATIVE[name](V(code, local=0)).i)
         return code
-
-    def _by_lanes(self, name: str) -> Code:
-        n = IMPORTED[name]
-        code = Code((V128,) * n, (V128,))
-        out = code.local(V128)
-        for lane in range(4):
-            code.get(out)
-            for i in range(n):
-                code.get(i)
-                code.lane("f32x4.extract", lane)
-                code.op("f64.promote")
-            code.call(self.rare[name])
-            code.op("f32.demote")
-            code.lane("f32x4.replace", lane)
-            code.set(out)
-        code.get(out)
-        return code
-

@@ -27,7 +27,7 @@ function (options) {
     const code = bytes(spec.wasm);
     if (WebAssembly.validate(code)) {        // false where fixed-width SIMD is missing
       const memory = new WebAssembly.Memory({initial: spec.pages});
-      run = new WebAssembly.Instance(new WebAssembly.Module(code), {m: {...M, m: memory}}).exports;
+      run = new WebAssembly.Instance(new WebAssembly.Module(code), {m: {m: memory}}).exports;
       buffer = memory.buffer;
       engine = "wasm";
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from contextlib import contextmanager
 
-I32, F32, F64, V128 = 0x7F, 0x7D, 0x7C, 0x7B
+I32, F32, V128 = 0x7F, 0x7D, 0x7B
 VOID = 0x40
 
 _PLAIN = {
@@ -24,7 +24,6 @@ _PLAIN = {
     "f32.add": 0x92,
     "f32.sub": 0x93, "f32.mul": 0x94, "f32.div": 0x95, "f32.min": 0x96, "f32.max": 0x97,
     "f32.convert_i32": 0xB2,
-    "f32.demote": 0xB6, "f64.promote": 0xBB,
 }
 _SIMD = {
     "i32x4.splat": 0x11, "f32x4.splat": 0x13, "i32x4.eq": 0x37, "i32x4.ne": 0x38, "i32x4.lt": 0x39,
@@ -41,7 +40,11 @@ _SIMD = {
     "f32x4.add": 0xE4,
     "f32x4.sub": 0xE5, "f32x4.mul": 0xE6, "f32x4.div": 0xE7, "f32x4.min": 0xE8, "f32x4.max": 0xE9,
     "f32x4.pmin": 0xEA, "f32x4.pmax": 0xEB,
-    "f32x4.to_i32": 0xF8, "f32x4.from_i32": 0xFA,
+    "f32x4.to_i32": 0xF8, "f32x4.from_i32": 0xFA, "f32x4.demote": 0x5E, "f64x2.promote_low": 0x5F,
+    "i64x2.splat": 0x12, "f64x2.splat": 0x14, "f64x2.eq": 0x47, "f64x2.ne": 0x48, "f64x2.lt": 0x49,
+    "f64x2.gt": 0x4A, "f64x2.nearest": 0x94, "i64x2.shl": 0xCB, "i64x2.shr": 0xCC, "i64x2.add": 0xCE,
+    "i64x2.sub": 0xD1, "f64x2.abs": 0xEC, "f64x2.sqrt": 0xEF, "f64x2.add": 0xF0, "f64x2.sub": 0xF1,
+    "f64x2.mul": 0xF2, "f64x2.div": 0xF3, "f64x2.pmin": 0xF6, "f64x2.pmax": 0xF7,
 }
 _LANE = {"i32x4.extract": 0x1B, "i32x4.replace": 0x1C, "f32x4.extract": 0x1F, "f32x4.replace": 0x20}
 _MEMORY = {"i32.load": (0x28,), "f32.load": (0x2A,), "i32.store": (0x36,), "f32.store": (0x38,),
@@ -95,6 +98,12 @@ class Code:
 
     def f32(self, x: float) -> None:
         self.bytes += b"\x43" + struct.pack("<f", x)
+
+    def i64(self, n: int) -> None:
+        self.bytes += b"\x42" + signed(n)
+
+    def f64(self, x: float) -> None:
+        self.bytes += b"\x44" + struct.pack("<d", x)
 
     def call(self, function: int) -> None:
         self.bytes += b"\x10" + unsigned(function)
@@ -171,7 +180,6 @@ class Module:
 
     def __init__(self):
         self.types: list[bytes] = []
-        self.imports: list[tuple[str, int]] = []
         self.functions: list[tuple[int, bytes]] = []
         self.exports: list[tuple[str, int]] = []
         self._known: dict = {}
@@ -182,15 +190,10 @@ class Module:
             self.types.append(entry)
         return self.types.index(entry)
 
-    def import_function(self, name: str, params, results) -> int:
-        """Imports come first: all before the first ``add``."""
-        self.imports.append((name, self._type(params, results)))
-        return len(self.imports) - 1
-
     def add(self, code: Code, export: str | None = None) -> int:
         key = (self._type(code.params, code.results), code.encoded())
         if key not in self._known:
-            self._known[key] = len(self.imports) + len(self.functions)
+            self._known[key] = len(self.functions)
             self.functions.append(key)
         if export:
             self.exports.append((export, self._known[key]))
@@ -205,7 +208,6 @@ class Module:
         def name(text: str) -> bytes:
             return unsigned(len(text.encode())) + text.encode()
         imports = [name("m") + name("m") + b"\x02\x00" + unsigned(pages)]
-        imports += [name("m") + name(n) + b"\x00" + unsigned(kind) for n, kind in self.imports]
         return (b"\x00asm\x01\x00\x00\x00" + section(1, self.types) + section(2, imports)
                 + section(3, [unsigned(kind) for kind, _ in self.functions])
                 + section(7, [name(n) + b"\x00" + unsigned(i) for n, i in self.exports])

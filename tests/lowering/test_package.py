@@ -146,7 +146,7 @@ def test_numbers_and_flags_as_inputs(node):
 ])
 def test_unknown_operators_are_refused_by_name(f, name):
     with pytest.raises(ValueError,
-                       match=f"the page engine has no operator {name}; write it with others, or give"):
+                       match=f"the page and native engines have no operator {name}; write it with others, or give"):
         lower({"f": trace(f, (torch.randn(3, 3, generator=g),))})
 
 
