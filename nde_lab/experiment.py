@@ -48,13 +48,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class Frame:
-    """What a view draws at one moment: history (name -> 1-d array, "step" among them) and observed arrays."""
+    """What a view draws at one moment: history (name -> 1-d array, "step" among them) and observed arrays; and
+    which engine computes the steps, "eager" (torch) or "native"."""
     step: int
     history: dict[str, np.ndarray]
     arrays: dict[str, np.ndarray]
     status: Status
     knobs: dict[str, Any]
     seed: int
+    engine: str = "eager"
 
 
 _REGISTERED: dict[str, type] = {}
@@ -125,10 +127,11 @@ class Run(Iterator[Frame]):
     """One run as an iterator of frames. Stop by not asking for the next one.
 
     ``set(name=value)`` moves live knobs between steps; ``state`` and ``t`` (steps done) are there to look at.
-    Deterministic: the same experiment, knobs and seed give the same frames.
+    Deterministic: the same experiment, knobs and seed give the same frames (with ``engine="auto"`` up to rounding).
+    ``engine_note`` says in words who computes, and why.
     """
 
-    def __init__(self, experiment, knobs=None, *, seed: int = 0, steps: int | None = None):
+    def __init__(self, experiment, knobs=None, *, seed: int = 0, steps: int | None = None, engine: str = "eager"):
         self.experiment, self._live = configure(experiment, knobs)
         self.seed, self.plan = check_seed(seed), self.experiment.plan
         self.steps = self.plan.steps if steps is None else steps
@@ -143,11 +146,30 @@ class Run(Iterator[Frame]):
         self._tensors = self._live_tensors()
         self.state = self.experiment.init(self._data, self._draws["start"].at(0), self._tensors)
         self.t, self.status = 0, Status("running", "running: step 0", 0)
+        self._driver = None
+        if engine != "eager":
+            from nde_lab.native.driver import Driver
+            self._driver = Driver(self.experiment, engine, self.examples)
         self._history: dict[str, list[float]] = {}
         self._fresh = True
 
     def _live_tensors(self) -> dict[str, Tensor]:
         return {n: torch.tensor(float(v), dtype=self.dtype) for n, v in self._live.items()}
+
+    def examples(self) -> tuple[tuple, tuple]:
+        """Arguments that ``step`` and ``observe`` could be called with now (to trace them)."""
+        return ((self._data, self.state, self._draws["step"].at(self.t), self._tensors),
+                (self._data, self.state, self._frozen_noise, self._tensors))
+
+    @property
+    def engine(self) -> str:
+        """Who computes the next step: "eager" (torch) or "native"."""
+        return self._driver.engine if self._driver else "eager"
+
+    @property
+    def engine_note(self) -> str:
+        """The same in words, with the reason where a native program was asked for and is not used."""
+        return self._driver.note if self._driver else "computed by torch"
 
     @property
     def knobs(self) -> dict[str, Any]:
@@ -166,7 +188,11 @@ class Run(Iterator[Frame]):
         """One step; returns its info. After divergence the state stays at the last good step."""
         noise = self._draws["step"].at(self.t)
         with torch.no_grad():
-            state, info = self.experiment.step(self._data, self.state, noise, self._tensors)
+            if self._driver is None:
+                state, info = self.experiment.step(self._data, self.state, noise, self._tensors)
+            else:
+                state, info = self._driver.step(self._data, self.state, noise, self._tensors,
+                                                left=self.steps - self.t)
         self.t += 1
         if not self._finite(info):
             return info
@@ -207,9 +233,11 @@ class Run(Iterator[Frame]):
     def frame(self) -> Frame:
         """The frame of the present state (also after divergence: the last finite one)."""
         with torch.no_grad():
-            arrays = self.experiment.observe(self._data, self.state, self._frozen_noise, self._tensors)
+            arrays = (self._driver or self.experiment).observe(self._data, self.state, self._frozen_noise,
+                                                               self._tensors)
         return Frame(self.t, {n: np.array(v) for n, v in self._history.items()},
-                     {n: a.detach().cpu().numpy() for n, a in arrays.items()}, self.status, self.knobs, self.seed)
+                     {n: a.detach().cpu().numpy() for n, a in arrays.items()}, self.status, self.knobs, self.seed,
+                     self.engine)
 
     def stop(self) -> None:
         """End the run here; the next frame is the last and says so."""
@@ -230,12 +258,16 @@ class Run(Iterator[Frame]):
 
 
 def run(experiment, knobs: Mapping[str, Any] | None = None, *, seed: int = 0, steps: int | None = None,
-        progress: bool = False) -> Run:
+        progress: bool = False, engine: str = "eager") -> Run:
     """Run an experiment (class or instance) with these knobs; yields frames, the first at step 0.
 
+    ``engine``: "eager" is torch; "native" compiles the step first (5-10 s once, then kept on disk) and is several
+    times as fast for small networks, refusing by name what cannot be compiled; "auto" begins with torch and changes
+    over when a native program is ready and agrees. The first two give the same run every time, and equal each other
+    up to float32 rounding; "auto" does so only up to rounding, because the change comes when it comes.
     ``progress`` writes a one-line bar to standard error while the run is consumed.
     """
-    made = Run(experiment, knobs, seed=seed, steps=steps)
+    made = Run(experiment, knobs, seed=seed, steps=steps, engine=engine)
     return _WithProgress(made) if progress else made
 
 

@@ -3,7 +3,7 @@
     from nde_lab import native
     from nde_lab.autodiff import value_and_grad
 
-    def step(params, y0, dW):                      # any traceable function of tensors, a whole solve for example
+    def step(params, y0, dW):                      # any traceable function of tensors
         return value_and_grad(lambda p: loss_of(integrate(sde(p), y0, grid, dW, save="last")), params)
 
     fast = native.compile(step, (params, y0, dW))  # once: about a second, and 4 s more for torch's tracer
@@ -21,7 +21,8 @@ from __future__ import annotations
 
 
 def compile(fn, args, *, constant=(), disk: bool = True, check: bool = True):  # noqa: A001
-    """Compile ``fn`` for arguments shaped like ``args``; returns a ``Native``, a callable with the same signature.
+    """Compile ``fn`` for arguments shaped like ``args``; returns a ``Native``, a callable with the same
+    signature.
 
     args      tuple of tensors, or dicts, lists and tuples of them; shapes and dtypes (float32, integers, bool)
               are fixed by it, values are not. Other tensors and numbers that ``fn`` uses are baked in

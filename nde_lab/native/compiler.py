@@ -65,9 +65,12 @@ def machine_of(graphs: dict, *, disk: bool = True) -> Machine:
 
 
 def from_disk(key: str) -> Machine | None:
+    """The module kept under ``key``; a ValueError with the sentence of a kept refusal."""
     kept = store.load(key)
     if kept is None:
         return None
+    if isinstance(kept, str):
+        raise ValueError(kept)
     made, dtypes = kept
     return Machine(made, {name: [getattr(torch, d) for d in kinds] for name, kinds in dtypes.items()})
 

@@ -1,8 +1,9 @@
-"""A lowered module in Python: WebAssembly compiled by Cranelift (the ``wasmtime`` package), its memory as a torch
-tensor.
+"""A lowered module in Python: WebAssembly compiled by Cranelift (the ``wasmtime`` package), its memory as a
+torch tensor.
 
 The machine code works in a sandboxed memory of its own; tensors are copied in before a call and out after it.
-The interpreter's lock is released while a program runs, and every thread that calls gets an instance for itself.
+The interpreter's lock is released while a program runs, and every thread that calls gets an instance for
+itself.
 """
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ def available() -> str:
     try:
         _engine()
     except Exception as error:  # noqa: BLE001 - a missing package, or a platform that Cranelift has no code for
-        return f"native programs need the package wasmtime on a 64-bit machine ({type(error).__name__}: {error})"
+        return ("native programs need the package wasmtime on a 64-bit machine "
+                f"({type(error).__name__}: {error})")
     return ""
 
 
@@ -103,7 +105,8 @@ class Machine:
         places, seen = self.inputs(program), instance.seen[program]
         if len(leaves) != len(places):
             raise ValueError(f"{program} takes {len(places)} tensors, got {len(leaves)}")
-        for i, (view, p, leaf) in enumerate(zip(instance.views[program, "inputs"], places, leaves, strict=True)):
+        for i, (view, p, leaf) in enumerate(zip(instance.views[program, "inputs"], places, leaves,
+        strict=True)):
             if held is not None and held[i]:
                 if seen[i][0] is leaf and seen[i][1] == leaf._version:
                     continue
@@ -123,8 +126,9 @@ def _copy_in(view: Tensor, p: Place, leaf: Tensor) -> None:
     if leaf.is_floating_point() and leaf.dtype != torch.float32 or kind != p.dtype:
         raise ValueError(f"the program was compiled for {p.name or 'an input'} of {p.dtype}, got {leaf.dtype}")
     if leaf.requires_grad and torch.is_grad_enabled():
-        raise ValueError(f"{p.name or 'an input'} requires a gradient, and native programs record none; take the "
-                         "gradient inside the function (autodiff.value_and_grad), or call under torch.no_grad()")
+        raise ValueError(f"{p.name or 'an input'} requires a gradient, and native programs record none; take "
+                         "the gradient inside the function (autodiff.value_and_grad), or call under "
+                         "torch.no_grad()")
     if leaf.dtype == torch.int64 and not -2**31 <= int(leaf.min()) <= int(leaf.max()) < 2**31:
         raise ValueError(f"integers in native programs have 32 bits; {p.name or 'an input'} holds a larger one")
     view.copy_(leaf.detach())

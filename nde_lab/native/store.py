@@ -45,17 +45,34 @@ def versions() -> str:
     return digest.hexdigest()
 
 
+@cache
+def package_hash() -> str:
+    """A hash of all program text of the package: what the class of an experiment in it may depend on."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 def path_of(key: str) -> Path:
     return folder() / f"{hashlib.sha256((versions() + key).encode()).hexdigest()[:32]}.json"
 
 
 def save(key: str, made: Assembled, dtypes: dict[str, list[str]]) -> None:
     """Keep a module under ``key``; silently not, where the folder cannot be written."""
-    text = json.dumps({
+    _write(key, json.dumps({
         "wasm": base64.b64encode(made.wasm).decode(), "pages": made.pages, "dtypes": dtypes,
         "constants": [[offset, base64.b64encode(values).decode()] for offset, values in made.constants],
         "programs": {name: {kind: [asdict(p) for p in places] for kind, places in program.items()}
-                     for name, program in made.programs.items()}})
+                     for name, program in made.programs.items()}}))
+
+
+def save_refusal(key: str, sentence: str) -> None:
+    """Keep why there is no module, so that nobody tries again before the code changes."""
+    _write(key, json.dumps({"refused": sentence}))
+
+
+def _write(key: str, text: str) -> None:
     path = path_of(key)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,10 +85,12 @@ def save(key: str, made: Assembled, dtypes: dict[str, list[str]]) -> None:
         return
 
 
-def load(key: str) -> tuple[Assembled, dict[str, list[str]]] | None:
-    """What ``save`` kept, or None (also for a file that is damaged)."""
+def load(key: str) -> tuple[Assembled, dict[str, list[str]]] | str | None:
+    """What ``save`` kept, the sentence of ``save_refusal``, or None (also for a file that is damaged)."""
     try:
         spec = json.loads(path_of(key).read_text(encoding="utf-8"))
+        if "refused" in spec:
+            return str(spec["refused"])
         made = Assembled(
             base64.b64decode(spec["wasm"]), spec["pages"],
             [(offset, base64.b64decode(values)) for offset, values in spec["constants"]],

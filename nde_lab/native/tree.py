@@ -1,4 +1,5 @@
-"""Arguments of a compiled function: nested dicts, lists and tuples of tensors, taken apart by name, not by order."""
+"""Arguments of a compiled function: nested dicts, lists and tuples of tensors, taken apart by name, not by
+order."""
 from __future__ import annotations
 
 from typing import Any
@@ -30,7 +31,8 @@ def leaves(made: Any, tree: Any, found: list[Tensor], where: str = "the argument
         got = (f"the keys {', '.join(map(str, tree))}" if isinstance(tree, dict)
                else f"{type(tree).__name__} of {len(tree)}" if isinstance(tree, (list, tuple))
                else type(tree).__name__)
-        wanted = f"the keys {', '.join(map(str, parts))}" if kind is dict else f"{kind.__name__} of {len(parts)}"
+        wanted = (f"the keys {', '.join(map(str, parts))}" if kind is dict
+                  else f"{kind.__name__} of {len(parts)}")
         raise ValueError(f"the program was compiled for {wanted} at {where}, got {got}")
     for key, part in parts.items():
         if part is None and isinstance(tree[key], Tensor):
