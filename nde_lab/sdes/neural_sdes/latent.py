@@ -46,11 +46,11 @@ class LatentOU:
     z and of averages of the data still to come (``encode``); q(z_0) normal. One step is one Adam step on ``batch``
     paths of 60 Euler steps of 0.05. ``gap``: the data of the middle are hidden. The path is drawn anew per seed.
     """
-    steps: int = knob(200, low=20, high=2000, label="training steps")
+    steps: int = knob(300, low=20, high=2000, label="training steps")
     live = {"s": Knob(0.5, low=0.2, high=1.0, label="observation noise s"),
             "beta": Knob(1.0, low=0.0, high=10.0, label="KL weight β", help="1 is the true bound"),
             "gap": Knob(0.8, low=0.0, high=1.6, label="hidden gap", unit="time"),
-            "lr": Knob(1e-2, low=1e-4, high=1e-1, scale="log", label="learning rate")}
+            "lr": Knob(2e-2, low=1e-4, high=1e-1, scale="log", label="learning rate")}
     n, dt, a, sigma, batch, shown, every = 60, 0.05, 1.0, 1.0, 24, 40, 4
 
     @property

@@ -98,7 +98,8 @@ class LearnedPrior:
         return c.flip(0).reshape(*x.shape, 2 * len(RATES))
 
     def posterior(self, params, x, z0, xi):
-        """Paths at the points (L, B, d), path KL (B,) and start KL (B,) for windows x (L, B)."""
+        """For windows x (L, B): paths at the points (L, B, d), path KL (B,), int u dW (B,), whose mean is 0, and, of
+        the start, the KL (B,) and log q(z_0) - log p(z_0) of the one drawn (B,)."""
         c, sigma, h, u = self.encode(x), params["log_sigma"].exp(), self.nets_["h"], self.nets_["u"]
         mean, log_sd = self.nets_["q"].apply(params, c[0]).split(self.dim, -1)
         z = mean + log_sd.exp() * z0
@@ -106,16 +107,30 @@ class LearnedPrior:
         ratio = torch.exp(2 * (log_sd - params["p.log_sd"]))
         apart = ((mean - params["p.mean"]) / params["p.log_sd"].exp()) ** 2
         start_kl = 0.5 * (ratio + apart - 1 - torch.log(ratio)).sum(-1)
+        drawn = ((z - params["p.mean"]) / params["p.log_sd"].exp()) ** 2
+        start_ratio = (0.5 * (drawn - z0**2) + params["p.log_sd"] - log_sd).sum(-1)
 
         def euler(carry, now):
-            z, kl = carry
+            z, kl, m = carry
             noise, ck = now
             push = u.apply(params, torch.cat([z, ck], -1))
             new = z + (h.apply(params, z) + sigma * push) * self.dt + sigma * self.dt**0.5 * noise
-            return (new, kl + 0.5 * (push**2).sum(-1) * self.dt), new
+            kl, m = kl + 0.5 * (push**2).sum(-1) * self.dt, m + (push * noise).sum(-1) * self.dt**0.5
+            return (new, kl, m), new
 
-        (_, kl), zs = loop(euler, (z, torch.zeros_like(z[:, 0])), (xi, ahead))
-        return torch.cat([z[None], zs[self.sub - 1::self.sub]]), kl, start_kl
+        zero = torch.zeros_like(z[:, 0])
+        (_, kl, m), zs = loop(euler, (z, zero, zero), (xi, ahead))
+        return torch.cat([z[None], zs[self.sub - 1::self.sub]]), kl, m, start_kl, start_ratio
+
+    def fit(self, params, x, zs):
+        """log p(x | z), (B,)."""
+        return gauss.log_normal(x, zs[..., 0], params["log_s"].exp()).sum(0)
+
+    def log_weight(self, params, x, z0, xi):
+        """log p(x, z) - log q(z) per path (B,): its mean is the ELBO, the log of the mean of its exponential is larger,
+        and tends to the evidence."""
+        zs, kl, m, _, start_ratio = self.posterior(params, x, z0, xi)
+        return self.fit(params, x, zs) - kl - m - start_ratio
 
     def dream(self, params, z0, xi, eps):
         """Series from the prior, after ``burn`` points that are thrown away: (points, B)."""
@@ -134,8 +149,8 @@ class LearnedPrior:
         weight = live["beta"] * (state["adam.count"] / self.warm).clamp(max=1.0)
 
         def loss(params):
-            zs, kl, start = self.posterior(params, x, noise["z0"], noise["xi"])
-            fit = gauss.log_normal(x, zs[..., 0], params["log_s"].exp()).sum(0).mean()
+            zs, kl, _, start, _ = self.posterior(params, x, noise["z0"], noise["xi"])
+            fit = self.fit(params, x, zs).mean()
             kl = kl.mean() + start.mean()
             return (weight * kl - fit) / self.window, (fit / self.window, kl / self.window)
 
@@ -165,7 +180,7 @@ class LearnedPrior:
         made = self.dream(params, noise["z0"], noise["xi"], noise["eps"]).clamp(-6, 6)
         begin = self.points - self.window
         seen = x[begin:, None].expand(-1, self.shown)
-        zs, _, _ = self.posterior(params, seen, noise["q_z0"], noise["q_xi"])
+        zs, *_ = self.posterior(params, seen, noise["q_z0"], noise["q_xi"])
         t = torch.arange(self.points, dtype=x.dtype)
         edges = torch.linspace(-2.5, 2.5, 41)
         width = 0.15                                     # of the kernel that smooths the histogram

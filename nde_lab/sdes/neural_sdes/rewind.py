@@ -16,7 +16,7 @@ from nde_lab.views import Axis, Line, Panel, Points, View
 
 PAPER = "on-neural-differential-equations"
 NAMES = ("reversible_heun", "heun", "midpoint")
-FLOOR = 1e-9          # where an error of exactly zero is drawn
+FLOOR = 1e-8          # where an error of exactly zero is drawn
 
 
 def pulled(lam, sigma) -> SDE:
@@ -79,10 +79,10 @@ class Rewind:
     def step(self, data, state, noise, live):
         sde, k, N = pulled(live["lam"], live["sigma"]), state["k"], self.N
         forth = k < N
-        before = torch.where(forth, k, 2 * N - k)                   # where we are, and where we go
-        after = torch.where(forth, k + 1, 2 * N - k - 1)
-        used = torch.where(forth, k, 2 * N - k - 1).long()          # the interval in between
-        t, dW = before * self.dt, state["dW"][used]
+        before = torch.where(forth, k, 2 * N - k).clamp(0, N)                 # where we are, and where we go
+        after = torch.where(forth, k + 1, 2 * N - k - 1).clamp(0, N)
+        used = torch.where(forth, k, 2 * N - k - 1).clamp(0, N - 1).long()    # the interval in between
+        t, dW = before * self.dt, state["dW"][used.reshape(1)][0]
         here = data["index"] == after
         new = {"dW": state["dW"], "k": k + 1}
         finite = []
@@ -93,20 +93,20 @@ class Rewind:
             parts = {n: torch.where(forth, there[n], home[n]) for n in there}
             y = parts[f"{name}.0"][:, 0]
             kept = torch.where(here[:, None] & forth, y, state[f"{name}.there"])
-            error = (y - kept[after.long()]).square().mean().sqrt()
+            error = (y - kept[after.long().reshape(1)][0]).square().mean().sqrt()
             new |= parts | {
                 f"{name}.there": kept,
                 f"{name}.error": torch.where(here & ~forth, error, state[f"{name}.error"])}
             finite.append(torch.isfinite(y))
-        return new, {"t": after * self.dt, "way": (k + 1) * self.dt, "ok": torch.stack(finite).all(0),
-                     **{f"{n}.y": new[f"{n}.0"][0, 0] for n in NAMES}, **{f"{n}.e": new[f"{n}.error"].max() for n in NAMES}}
+        return new, {"t": after * self.dt, "ok": torch.stack(finite).all(0),
+                     **{f"{n}_distance": new[f"{n}.error"].max() for n in NAMES}}
 
     def observe(self, data, state, noise, live):
         k, N = state["k"], self.N
-        now = torch.where(k < N, k, 2 * N - k)
+        now = torch.where(k < N, k, 2 * N - k).clamp(0, N)
         # Forward: the times beyond now are folded onto now. Backward: errors before now are folded onto now.
-        seen = torch.where(k < N, torch.minimum(data["index"], now), data["index"]).long()
-        done = torch.maximum(data["index"], torch.where(k < N, now * 0 + N, now)).long()
+        seen = torch.where(k < N, torch.minimum(data["index"], now), data["index"]).clamp(0, N).long()
+        done = torch.maximum(data["index"], torch.where(k < N, now * 0 + N, now)).clamp(0, N).long()
         out = {"t": data["t"][seen], "t_back": data["t"][done], "t_now": (now * self.dt)[None]}
         for name in NAMES:
             out[f"{name}_path"] = state[f"{name}.there"][seen, 0]
@@ -123,7 +123,7 @@ class Rewind:
                   alt="One noisy path by Heun and by reversible Heun. Under a weak pull they lie on each other; under a "
                       "strong pull reversible Heun zigzags with growing amplitude."),
             Panel("On the way back: distance to the forward path", Axis("time t", low=0, high=self.T),
-                  Axis("root mean square distance", scale="log", low=FLOOR, high=10),
+                  Axis("root mean square distance", scale="log", low=1e-8, high=100),
                   [Line("t_back", "reversible_heun_error", role="sde", label="reversible Heun"),
                    Line("t_back", "heun_error", role="ode", label="Heun"),
                    Line("t_back", "midpoint_error", role="accent", label="midpoint")],
