@@ -1,7 +1,8 @@
-"""Brownian bridges: what a path may do between two of its values, and refinement that leaves the old values alone.
+"""Brownian bridges: what a path may do between two of its values, and refinement that leaves the old values
+alone.
 
-Given W(s) and W(u), the value at a time t between is normal (Kidger, "On Neural Differential Equations", arXiv
-2202.02435, Brownian sampling): mean on the straight line, variance (t - s)(u - t) / (u - s).
+Given W(s) and W(u), the value at a time t between is normal (Kidger, "On Neural Differential Equations",
+arXiv 2202.02435, Brownian sampling): mean on the straight line, variance (t - s)(u - t) / (u - s).
 """
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ LEVELS = 8                        # 2^8 = 256 intervals: the fine grid of ``walk
 
 
 def bridge_law(s, t, u, Ws, Wu):
-    """Mean and variance of W(t) given W(s) = Ws and W(u) = Wu, for s <= t <= u and s < u (numbers or tensors).
+    """Mean and variance of W(t) given W(s) = Ws and W(u) = Wu, for s <= t <= u and s < u (numbers or
+    tensors).
 
     Raises ValueError if the times are numbers out of order.
     """
@@ -37,8 +39,8 @@ def refine(W, xi, *, length: float):
     Raises ValueError for xi of another shape.
     """
     if xi.shape != (*W.shape[:-1], W.shape[-1] - 1):
-        raise ValueError(f"a path of {W.shape[-1]} values has {W.shape[-1] - 1} midpoints; xi must have shape "
-                         f"{(*W.shape[:-1], W.shape[-1] - 1)}, got {tuple(xi.shape)}")
+        raise ValueError(f"a path of {W.shape[-1]} values has {W.shape[-1] - 1} midpoints; xi must have "
+                         f"shape {(*W.shape[:-1], W.shape[-1] - 1)}, got {tuple(xi.shape)}")
     h = length / xi.shape[-1]
     middle = (W[..., :-1] + W[..., 1:]) / 2 + math.sqrt(h) / 2 * xi
     return torch.cat([torch.stack([W[..., :-1], middle], -1).flatten(-2), W[..., -1:]], -1)
@@ -68,11 +70,12 @@ def levels_of_detail(z, *, levels: int = LEVELS):
 class BridgeRefinement:
     """One path that gains detail by halving its intervals, and what else it might have become.
 
-    The run adds one level of detail after the other, up to ``depth``. Left: the path after that many halvings,
-    a polygon whose corners never move again. Right: thirty other fates with the same values at these corners,
-    and the band mean +- 2 standard deviations of the bridge law.
+    The run adds one level of detail after the other, up to ``depth``. Left: the path after that many
+    halvings, a polygon whose corners never move again. Right: thirty other fates with the same values at
+    these corners, and the band mean +- 2 standard deviations of the bridge law.
     """
-    live = {"depth": Knob(3, low=0, high=LEVELS, label="depth: halvings", help="2 to the power depth intervals")}
+    live = {"depth": Knob(3, low=0, high=LEVELS, label="depth: halvings",
+                          help="2 to the power depth intervals")}
     plan = Plan(10 * LEVELS)
     others = 30
 
@@ -112,13 +115,13 @@ class BridgeRefinement:
     def observe(self, data, state, noise, live):
         depth = self._depth(state["k"], live)
         path, corners = self._path(data, state, depth), self._corners(data, torch.floor(depth))
-        # Others share the levels shown and have their own beyond: w and sqrt(1 - w^2) keep every variance right.
+        # Others share the levels shown and have their own beyond; w and sqrt(1 - w^2) keep the variance right.
         w = self._weights(data, depth)[:, None]
         own = ((1 - w.square()).clamp_min(0.0).sqrt() * state["detail"][1:]).sum(1)
         size = 1 / torch.exp2(torch.floor(depth))
         left = data["grid"][corners]
         spread = 2 * ((data["grid"] - left) * (left + size - data["grid"])).clamp_min(0.0).div(size).sqrt()
-        base = (torch.clamp(torch.floor(depth) + 1 - data["level"], 0.0, 1.0)[:, None] * state["detail"][0]).sum(0)
+        base = self._path(data, state, torch.floor(depth))
         return {"t": data["grid"], "path": path, "corner_t": left, "corner_W": path[corners],
                 "others": path + own, "low": base - spread, "high": base + spread}
 
@@ -128,8 +131,8 @@ class BridgeRefinement:
             Panel("One path, refined", TIME, height,
                   [Line("t", "path", role="sde", label="path so far"),
                    Points("corner_t", "corner_W", role="accent", label="values fixed for good")],
-                  alt="A polygon with marked corners. With each halving it gains a corner in the middle of every "
-                      "edge, and no corner that was there before moves."),
+                  alt="A polygon with marked corners. With each halving it gains a corner in the middle of "
+                      "every edge, and no corner that was there before moves."),
             Panel("Thirty fates with these corners", TIME, height,
                   [Paths("t", "others", role="sde", label="what may come"),
                    Band("t", "low", "high", role="neutral", label="bridge mean ± 2 sd")],

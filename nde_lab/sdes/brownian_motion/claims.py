@@ -1,8 +1,8 @@
 """What the thesis and the textbooks say about Brownian motion and its equations, measured.
 
-Two claims are the thesis's (Kidger, "On Neural Differential Equations", arXiv 2202.02435); the others are textbook
-statements (Øksendal, "Stochastic Differential Equations", 6th edition; Kramers 1940), measured because the book
-leans on them. All are quick.
+Two claims are the thesis's (Kidger, "On Neural Differential Equations", arXiv 2202.02435); the others are
+textbook statements (Øksendal, "Stochastic Differential Equations", 6th edition; Kramers 1940), measured
+because the book leans on them. All are quick.
 """
 from __future__ import annotations
 
@@ -37,18 +37,20 @@ def _errors(mean: float, variance: float, x: torch.Tensor) -> list[float]:
 
 
 def growth_mean(method: str, *, paths: int, steps: int = 64, chunk: int = 20_000) -> float:
-    """Mean of X_1 for dX = X dW, X_0 = 1, by a scheme of ``nde_lab.solvers``: Ito for "euler", else Stratonovich."""
+    """Mean of X_1 for dX = X dW, X_0 = 1, by a scheme of ``nde_lab.solvers``: Ito for "euler", else
+    Stratonovich."""
     sde = SDE(lambda t, x: 0 * x, lambda t, x: x, sde_type="ito" if method == "euler" else "stratonovich")
     grid, total = Grid(0.0, 1.0, steps), 0.0
     for seed in range(paths // chunk):
         dW = Brownian.draw(grid, (chunk, 1), seed=seed, dtype=T64).increments
-        total += float(integrate(sde, torch.ones(chunk, 1, dtype=T64), grid, dW, method=method, save="last").sum())
+        x = integrate(sde, torch.ones(chunk, 1, dtype=T64), grid, dW, method=method, save="last")
+        total += float(x.sum())
     return total / paths
 
 
 @claim(paper=PAPER, where="numerical solution of neural SDEs: Ito and Stratonovich solvers",
-       says="Euler-Maruyama converges to the Ito solution, Heun's method to the Stratonovich one: the same letters, "
-            "two processes")
+       says="Euler-Maruyama converges to the Ito solution, Heun's method to the Stratonovich one: the same "
+            "letters, two processes")
 def ito_and_stratonovich_means() -> Verdict:
     """dX = X dW, X_0 = 1, T = 1: 200,000 paths of 64 steps. Standard errors: 0.003 and 0.005."""
     euler, heun = (growth_mean(m, paths=200_000) for m in ("euler", "heun"))
@@ -58,14 +60,16 @@ def ito_and_stratonovich_means() -> Verdict:
                    note=f"64 Heun steps have the mean (1 + 1/128)^64 = {(1 + 1 / 128) ** 64:.4f} themselves")
 
 
-@claim(paper=PAPER, where="Brownian Interval", says="increments can be asked for in any order and stay consistent; "
+@claim(paper=PAPER, where="Brownian Interval",
+       says="increments can be asked for in any order and stay consistent; "
        "between known values the path is a Brownian bridge")
 def brownian_bridge_and_interval() -> Verdict:
     """torchsde's Brownian Interval, and our own halving, with 20,000 paths each in float64."""
     import torchsde
     n = 20_000
     bm = torchsde.BrownianInterval(t0=0.0, t1=1.0, size=(n,), dtype=T64, entropy=3)
-    asked = {span: bm(*span) for span in ((0.3, 0.7), (0.25, 1.0), (0.9, 0.95), (0.0, 1.0), (0.1, 0.25), (0.0, 0.25))}
+    spans = ((0.3, 0.7), (0.25, 1.0), (0.9, 0.95), (0.0, 1.0), (0.1, 0.25), (0.0, 0.25))
+    asked = {span: bm(*span) for span in spans}
     whole, part = asked[0.0, 1.0], asked[0.0, 0.25]
     gap = float((part + asked[0.25, 1.0] - whole).abs().max())
     again = all(torch.equal(bm(*span), value) for span, value in asked.items())
@@ -80,13 +84,14 @@ def brownian_bridge_and_interval() -> Verdict:
     return Verdict({"largest |W(0,.25) + W(.25,1) - W(0,1)|": gap, "asked again, the same": str(again),
                     "Brownian Interval: mean, variance": interval, "our halving: mean, variance": ours,
                     "coarse values kept by halving": str(kept)},
-                   "sums to rounding (1e-14), the same when asked again; W(1/4) given W(1) has the bridge's mean "
-                   "W(1)/4 and variance 3/16 within 3 standard errors",
+                   "sums to rounding (1e-14), the same when asked again; W(1/4) given W(1) has the bridge's "
+                   "mean W(1)/4 and variance 3/16 within 3 standard errors",
                    gap < 1e-14 and again and kept and max(map(abs, interval + ours)) < 3,
                    unit="standard errors from the law")
 
 
-@claim(paper=TEXTBOOK, where="Øksendal, chapters 2 and 3", says="on every path the squares of the steps add up to the "
+@claim(paper=TEXTBOOK, where="Øksendal, chapters 2 and 3",
+       says="on every path the squares of the steps add up to the "
        "time; the steps' sizes add up to infinity")
 def quadratic_variation_is_time() -> Verdict:
     """2000 paths on [0, 1] looked at on 16, 64, 256 and 1024 intervals."""
@@ -101,12 +106,14 @@ def quadratic_variation_is_time() -> Verdict:
         table[f"{n} steps"] = [float(squares.mean()), spreads[-1], length]
     slope = math.log2(spreads[-1] / spreads[0]) / 6
     return Verdict(table | {"slope of the spread": slope},
-                   "mean of the sum of squares 1 within 3 standard errors, spread falling like n^{-1/2} (slope within "
-                   "0.05), length sqrt(2 n / pi) within 2 %", bool(holds and abs(slope + 0.5) < 0.05),
+                   "mean of the sum of squares 1 within 3 standard errors, spread falling like n^{-1/2} "
+                   "(slope within 0.05), length sqrt(2 n / pi) within 2 %",
+                   bool(holds and abs(slope + 0.5) < 0.05),
                    unit="sum of squares: mean and spread; mean length")
 
 
-@claim(paper=TEXTBOOK, where="Øksendal, exercise 5.5", says="an Ornstein-Uhlenbeck process forgets its start and "
+@claim(paper=TEXTBOOK, where="Øksendal, exercise 5.5",
+       says="an Ornstein-Uhlenbeck process forgets its start and "
        "settles on N(0, sigma^2 / (2a))")
 def ornstein_uhlenbeck_settles() -> Verdict:
     """a = 1.5, sigma = 0.8, x_0 = 2: 20,000 paths by 4 exact steps of 1/4, and by 40 Euler steps of 1/2."""
@@ -122,15 +129,19 @@ def ornstein_uhlenbeck_settles() -> Verdict:
     euler = _errors(0.0, limit, y)
     return Verdict({"exact steps at t = 1: mean, variance": exact, "Euler at t = 20: mean, variance": euler,
                     "Euler's variance / true variance": limit / (sigma**2 / (2 * a))},
-                   "mean 2 e^{-a} and variance sigma^2 (1 - e^{-2a}) / (2a) for the exact steps, variance sigma^2 / (2a - "
-                   "a^2 h) for Euler's, all within 3 standard errors", max(map(abs, exact + euler)) < 3,
-                   unit="standard errors from the law", note="Euler's error is in the step h, not in the paths")
+                   "mean 2 e^{-a} and variance sigma^2 (1 - e^{-2a}) / (2a) for the exact steps, variance "
+                   "sigma^2 / (2a - a^2 h) for Euler's, all within 3 standard errors",
+                   max(map(abs, exact + euler)) < 3,
+                   unit="standard errors from the law",
+                   note="Euler's error is in the step h, not in the paths")
 
 
-@claim(paper=TEXTBOOK, where="Øksendal, chapter 8 (Kolmogorov forward)", says="the density of a Langevin cloud solves "
+@claim(paper=TEXTBOOK, where="Øksendal, chapter 8 (Kolmogorov forward)",
+       says="the density of a Langevin cloud solves "
        "the Fokker-Planck equation, and tends to exp(-2U / sigma^2) whatever the start")
 def cloud_follows_fokker_planck() -> Verdict:
-    """Double well b = 1, sigma = 1, all at -1: 8000 points (Euler, dt = 1/200) against 64 cells, on 32 bins."""
+    """Double well b = 1, sigma = 1, all at -1: 8000 points (Euler, dt = 1/200) against 64 cells, on 32
+    bins."""
     n, dt, D = 8000, 1 / 200, 0.5
     centres = fp.cell_centres(-WALL, WALL, 64, T64)
     dx = 2 * WALL / 64
@@ -155,15 +166,17 @@ def cloud_follows_fokker_planck() -> Verdict:
     starts = torch.stack([p, torch.ones_like(p) / 4, (centres > 1.5).to(T64) * 2], 1)
     ends = ((torch.linalg.matrix_power(one_step, 100_000) @ starts - rest[:, None]).abs().sum(0) * dx).tolist()
     return Verdict(table | {"from three starts, distance to rest at t = 100": ends},
-                   "L1 distance of points and density below twice what counting 8000 points costs; three starts end "
-                   "within 1e-8 of exp(-2U / sigma^2)", bool(holds and max(ends) < 1e-8),
+                   "L1 distance of points and density below twice what counting 8000 points costs; three "
+                   "starts end within 1e-8 of exp(-2U / sigma^2)", bool(holds and max(ends) < 1e-8),
                    unit="L1 distance; expected from counting alone")
 
 
-@claim(paper=TEXTBOOK, where="Kramers 1940", says="for low noise the mean time to hop over a barrier b grows like "
+@claim(paper=TEXTBOOK, where="Kramers 1940",
+       says="for low noise the mean time to hop over a barrier b grows like "
        "e^{2b / sigma^2}, with a known factor")
 def kramers_formula() -> Verdict:
-    """The exact mean time by quadrature, Kramers' formula, and 400 simulated points at sigma = 0.8 (b = 1)."""
+    """The exact mean time by quadrature, Kramers' formula, and 400 simulated points at sigma = 0.8 (b =
+    1)."""
     table, ratios = {}, []
     for sigma in (0.8, 0.6, 0.4, 0.3):
         s = torch.tensor(sigma, dtype=T64)
@@ -175,13 +188,14 @@ def kramers_formula() -> Verdict:
     exact = table["sigma = 0.8: exact time, exact / Kramers"][0]
     off = (estimate / exact - 1) * math.sqrt(arrived)
     return Verdict(table | {"simulated at sigma = 0.8: time, standard errors off": [estimate, off]},
-                   "exact / Kramers falls towards 1 with sigma, below 1.05 at 0.4; the simulated time within 3 standard "
-                   "errors of the exact one",
+                   "exact / Kramers falls towards 1 with sigma, below 1.05 at 0.4; the simulated time within "
+                   "3 standard errors of the exact one",
                    ratios == sorted(ratios, reverse=True) and 1 < ratios[2] < 1.05 and abs(off) < 3)
 
 
 @claim(paper=TEXTBOOK, where="Øksendal, chapter 5 (geometric Brownian motion), on a real price",
-       says="the quadratic variation of a diffusion does not depend on how often one looks, while its length does")
+       says="the quadratic variation of a diffusion does not depend on how often one looks, while its length "
+            "does")
 def share_price_is_rough() -> Verdict:
     """log(price) of a share on 1047 days: looked at every 1, 2, 5, 10, 21 days."""
     log_price = torch.tensor(share_prices()[1]).log()
@@ -192,9 +206,11 @@ def share_price_is_rough() -> Verdict:
         table[f"every {lag}"] = [squares, float((seen[1:] - seen[:-1]).abs().sum())]
         holds &= abs(squares / table["every 1"][0] - 1) < 3 * math.sqrt(2 * lag / n)
     lengths = [v[1] for v in table.values()]
-    return Verdict(table, "sum of squares within 3 standard errors (of a Brownian motion) of the daily one; the length "
-                   "falls at least threefold from daily to monthly looks", bool(holds and lengths[-1] < lengths[0] / 3),
-                   unit="sum of squared steps, length", note="closing prices of Google, 2004-2008, from matplotlib's "
+    return Verdict(table, "sum of squares within 3 standard errors (of a Brownian motion) of the daily one; "
+                          "the length falls at least threefold from daily to monthly looks",
+                   bool(holds and lengths[-1] < lengths[0] / 3),
+                   unit="sum of squared steps, length",
+                   note="closing prices of Google, 2004-2008, from matplotlib's "
                    "sample data")
 
 

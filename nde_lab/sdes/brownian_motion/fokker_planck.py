@@ -1,9 +1,9 @@
 """The Fokker-Planck equation of dx = -U'(x) dt + sigma dW on a grid: the cloud's density without a cloud.
 
-With the diffusivity D = sigma^2 / 2 the density p of the cloud obeys dp/dt = (U' p)' + D p''. On cells of width dx
-the mass goes from cell to cell at the rates of Scharfetter and Gummel (1969; Chang and Cooper, 1970, in plasma
-physics): a random walk whose jump rates know the slope of U. Mass is kept exactly, no density turns negative for
-a step below ``largest_step``, and the law at rest is exactly exp(-U/D) at the cells' centres.
+With the diffusivity D = sigma^2 / 2 the density p of the cloud obeys dp/dt = (U' p)' + D p''. On cells of
+width dx the mass goes from cell to cell at the rates of Scharfetter and Gummel (1969; Chang and Cooper, 1970,
+in plasma physics): a random walk whose jump rates know the slope of U. Mass is kept exactly, no density turns
+negative for a step below ``largest_step``, and the law at rest is exactly exp(-U/D) at the cells' centres.
 """
 from __future__ import annotations
 
@@ -25,9 +25,11 @@ def double_well_pull(x, *, b, c=0.0):
 
 
 def cell_centres(low: float, high: float, cells: int, dtype=torch.float32):
-    """Centres of ``cells`` equal cells of [low, high], (cells,); ValueError unless low < high and cells >= 2."""
+    """Centres of ``cells`` equal cells of [low, high], (cells,); ValueError unless low < high and cells >=
+    2."""
     if not (low < high and cells >= 2):
-        raise ValueError(f"a grid needs low < high and at least 2 cells, got low={low}, high={high}, cells={cells}")
+        raise ValueError(f"a grid needs low < high and at least 2 cells, got low={low}, high={high}, "
+                         f"cells={cells}")
     return low + (torch.arange(cells, dtype=dtype) + 0.5) * ((high - low) / cells)
 
 
@@ -51,7 +53,8 @@ def jump_rates(U, *, D, dx):
 
 
 def density_step(p, right, left, dt):
-    """One explicit step: p (cells,) gains and loses dt times the flow through its two faces; walls let none out."""
+    """One explicit step: p (cells,) gains and loses dt times the flow through its two faces; walls let none
+    out."""
     flow = right * p[:-1] - left * p[1:]
     wall = torch.zeros_like(p[:1])
     return p + dt * (torch.cat([wall, flow]) - torch.cat([flow, wall]))
@@ -70,14 +73,16 @@ def at_rest(U, *, D, dx):
 
 
 def solve_density(p, U, *, D, dx, t):
-    """The density at time t from p (cells,) at time 0, with as few explicit steps as positivity allows (plus 10 %)."""
+    """The density at time t from p (cells,) at time 0, with as few explicit steps as positivity allows (plus
+    10 %)."""
     right, left = jump_rates(U, D=D, dx=dx)
     n = max(1, math.ceil(1.1 * t / float(largest_step(right, left))))
     return loop(lambda p, _: (density_step(p, right, left, t / n), None), p, torch.zeros(n))[0]
 
 
 def kramers_time(*, b, sigma):
-    """Kramers' mean time from the bottom of one well to that of the other, in the untilted double well, for low noise.
+    """Kramers' mean time from the bottom of one well to that of the other, in the untilted double well, for
+    low noise.
 
     2 pi / sqrt(U''(-1) |U''(0)|) e^{2 b / sigma^2}, with U''(-1) = 8 b and U''(0) = -4 b.
     """

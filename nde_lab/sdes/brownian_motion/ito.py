@@ -1,7 +1,9 @@
-"""The Ito integral, and Ito's formula at work: which end of a step is read, and what that does to a growing share.
+"""The Ito integral, and Ito's formula at work: which end of a step is read, and what that does to a growing
+share.
 
 Source: Øksendal, "Stochastic Differential Equations", chapters 3 to 5 (Ito integral, Ito's formula, geometric
-Brownian motion); the Stratonovich reading as in Kidger, "On Neural Differential Equations" (arXiv 2202.02435).
+Brownian motion); the Stratonovich reading as in Kidger, "On Neural Differential Equations" (arXiv
+2202.02435).
 """
 from __future__ import annotations
 
@@ -74,7 +76,8 @@ class ItoIntegral:
             "t": t, "gap": (total - limit).square().mean().sqrt(), "ok": torch.isfinite(new)}
 
     def observe(self, data, state, noise, live):
-        # The curves hold their present value from now on, and the times are folded onto now: no future is drawn.
+        # The curves hold their present value from now on, and the times are folded onto now: no future is
+        # drawn.
         curves = ("path", "stairs", "one", "limit", "mean", "mean_limit")
         return {"t": torch.minimum(data["grid"], state["k"] / FINE)} | {name: state[name] for name in curves}
 
@@ -120,7 +123,8 @@ def typical_rate(gamma, sigma, calculus):
 @experiment(paper=PAPER)
 @dataclass(frozen=True)
 class GeometricGrowth:
-    """Geometric Brownian motion dx = gamma x dt + sigma x dW from x_0 = 1, read in Ito's or Stratonovich's sense.
+    """Geometric Brownian motion dx = gamma x dt + sigma x dW from x_0 = 1, read in Ito's or Stratonovich's
+    sense.
 
     Ito: log x_t = (gamma - sigma^2/2) t + sigma W_t, so the mean grows like e^{gamma t} and the typical path
     (the median) like e^{(gamma - sigma^2/2) t}. Stratonovich adds sigma^2/2 to both rates.
@@ -170,14 +174,15 @@ class GeometricGrowth:
                   [Paths("t", "seen", role="sde", label="paths"),
                    Line("history.t", "history.exact_mean", role="ode", label=f"exact mean {mean}"),
                    Line("history.t", "history.exact_typical", role="truth", label=f"exact median {typical}")],
-                  alt="Thirty jagged paths from 1 fan out on a log axis. The dotted median runs through their "
-                      "middle; the dashed mean runs above most of them, the more so the stronger the noise."),
+                  alt="Thirty jagged paths from 1 fan out on a log axis. The dotted median runs through "
+                      "their middle; the dashed mean runs above most of them, the more so the stronger the "
+                      "noise."),
             Panel("Mean and typical path, measured", time, size,
                   [Line("history.t", "history.mean", role="sde", label="mean of 4000"),
                    Line("history.t", "history.exact_mean", role="ode", label=mean),
                    Line("history.t", "history.typical", role="test", label="typical: mean of the log"),
                    Line("history.t", "history.exact_typical", role="truth", label=typical)],
-                  alt="Mean and typical size of 4000 paths over time on a log axis, on straight lines for their "
-                      "closed forms. Noise drives them apart: in Ito's reading the typical path falls while the "
-                      "mean keeps its rate; in Stratonovich's the mean rises while the typical path keeps its "
-                      "rate.")])
+                  alt="Mean and typical size of 4000 paths over time on a log axis, on straight lines for "
+                      "their closed forms. Noise drives them apart: in Ito's reading the typical path falls "
+                      "while the mean keeps its rate; in Stratonovich's the mean rises while the typical "
+                      "path keeps its rate.")])

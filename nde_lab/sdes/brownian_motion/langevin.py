@@ -21,7 +21,8 @@ WALL = 2.0          # the walls at -2 and 2 reflect
 
 
 def reflect(x, wall: float = WALL):
-    """Positions that passed a wall, by less than its distance from 0, mirrored at it: no flow through the wall."""
+    """Positions that passed a wall, by less than its distance from 0, mirrored at it: no flow through the
+    wall."""
     x = torch.where(x > wall, 2 * wall - x, x)
     return torch.where(x < -wall, -2 * wall - x, x)
 
@@ -29,11 +30,12 @@ def reflect(x, wall: float = WALL):
 @experiment(paper=PAPER)
 @dataclass(frozen=True)
 class DoubleWell:
-    """2000 points of dx = -U'(x) dt + sigma dW, their histogram, and the density by the Fokker-Planck equation.
+    """2000 points of dx = -U'(x) dt + sigma dW, their histogram, and the density by the Fokker-Planck
+    equation.
 
-    Whatever the start, the law tends to exp(-2 U / sigma^2), at a pace set by the hops over the barrier b. The
-    density is stepped on 64 cells beside the points, two half steps for each of theirs (its rates allow 0.001,
-    ``fokker_planck.largest_step``, for every setting); neither knows of the other.
+    Whatever the start, the law tends to exp(-2 U / sigma^2), at a pace set by the hops over the barrier b.
+    The density is stepped on 64 cells beside the points, two half steps for each of theirs (its rates allow
+    0.001, ``fokker_planck.largest_step``, for every setting); neither knows of the other.
     """
     start: str = knob("left", choices=("left", "right", "spread"), label="start",
                       help="all points in one well, or anywhere between the walls")
@@ -51,7 +53,8 @@ class DoubleWell:
 
     def data(self):
         edges = torch.linspace(-WALL, WALL, self.bins + 1)
-        return {"x": fp.cell_centres(-WALL, WALL, self.cells), "edges": edges, "bins": (edges[1:] + edges[:-1]) / 2}
+        return {"x": fp.cell_centres(-WALL, WALL, self.cells), "edges": edges,
+                "bins": (edges[1:] + edges[:-1]) / 2}
 
     def draws(self):
         shape = (self.points,)
@@ -111,22 +114,23 @@ class DoubleWell:
         well = Panel("Points in a double well", place, Axis("height U(x)", low=-0.7, high=4),
                      [Line("grid", "U", role="neutral", label="U(x) = b(x²-1)² + cx"),
                       Points("x", "height", role="sde", label="300 of 2000 points")],
-                     alt="A curve with two valleys at minus one and one, and points just above it. They begin in "
-                         "one place, jitter, and now and then cross the hill between the valleys.")
+                     alt="A curve with two valleys at minus one and one, and points just above it. They "
+                         "begin in one place, jitter, and now and then cross the hill between the valleys.")
         distance = Panel("Distance to the law at rest", Axis("time t", low=0, high=15),
                          Axis("L1 distance", scale="log", low=1e-3, high=3),
                          [Line("history.t", "history.cloud", role="sde", label="2000 points"),
                           Line("history.t", "history.density", role="ode", label="Fokker-Planck density")],
-                         alt="Distance between the present density and the law at rest over time on a log axis. "
-                             "The dashed line of the Fokker-Planck density falls straight for ever; the cloud's "
-                             "falls with it to about 0.1 and stays there, because it has only 2000 points.")
+                         alt="Distance between the present density and the law at rest over time on a log "
+                             "axis. The dashed line of the Fokker-Planck density falls straight for ever; "
+                             "the cloud's falls with it to about 0.1 and stays there, because it has only "
+                             "2000 points.")
         cloud = Panel("Where the points are", place, Axis("density", low=0, high=2.2),
                       [Bars("bins", "histogram", role="sde", label="2000 points"),
                        Line("grid", "p", role="ode", label="Fokker-Planck p(x, t)"),
                        Line("grid", "rest", role="truth", label="at rest: ∝ e^(-2U/σ²)")],
                       alt="Histogram of the points. It starts as one tall hill, spreads to both valleys, and "
-                          "settles on a dotted curve with two hills; the dashed Fokker-Planck density moves with "
-                          "it all the way.")
+                          "settles on a dotted curve with two hills; the dashed Fokker-Planck density moves "
+                          "with it all the way.")
         return View([well if self.shows == "well" else distance, cloud])
 
 
@@ -135,10 +139,10 @@ class DoubleWell:
 class Hopping:
     """400 points start at the bottom of the left well: how long until they first reach that of the right one?
 
-    The estimate is the time spent waiting by all points, divided by the number of arrivals. Before any arrival
-    it is what it would be with one: a lower bound, roughly. Between two steps the path is a Brownian bridge,
-    which touches 1 from x, y < 1 with probability exp(-2 (1 - x)(1 - y) / (sigma^2 dt)); without that, arrivals
-    between the steps are missed.
+    The estimate is the time spent waiting by all points, divided by the number of arrivals. Before any
+    arrival it is what it would be with one: a lower bound, roughly. Between two steps the path is a Brownian
+    bridge, which touches 1 from x, y < 1 with probability exp(-2 (1 - x)(1 - y) / (sigma^2 dt)); without
+    that, arrivals between the steps are missed.
     """
     live = {"b": Knob(1.0, low=0.5, high=1.5, label="barrier b"),
             "sigma": Knob(0.8, low=0.4, high=1.2, label="noise σ", unit="per √time")}
@@ -185,12 +189,13 @@ class Hopping:
                   [Line("history.t", "history.first", role="sde", label="first"),
                    Line("history.t", "history.second", role="accent", label="second"),
                    Rule(-1.0, label="bottoms of the wells"), Rule(1.0)],
-                  alt="Two paths jitter about minus one, hop over to one after a while, jitter there, and hop "
-                      "back. With low noise they never leave."),
+                  alt="Two paths jitter about minus one, hop over to one after a while, jitter there, and "
+                      "hop back. With low noise they never leave."),
             Panel("Mean time to cross", time, Axis("time", scale="log", low=1, high=1e6),
-                  [Line("history.t", "history.estimate", role="sde", label="estimate: time waited / arrivals"),
+                  [Line("history.t", "history.estimate", role="sde", label="time waited / arrivals"),
                    Line("history.t", "history.exact", role="truth", label="exact mean"),
                    Line("history.t", "history.kramers", role="ode", label="Kramers' formula")],
-                  alt="The estimate of the mean crossing time over time on a log axis. With strong noise it comes "
-                      "to the dotted exact mean; with low noise nothing crosses and it stays a lower bound, far "
-                      "below. Kramers' dashed line lies below the dotted one and meets it as the noise falls.")])
+                  alt="The estimate of the mean crossing time over time on a log axis. With strong noise it "
+                      "comes to the dotted exact mean; with low noise nothing crosses and it stays a lower "
+                      "bound, far below. Kramers' dashed line lies below the dotted one and meets it as the "
+                      "noise falls.")])

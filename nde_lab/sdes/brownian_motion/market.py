@@ -1,7 +1,7 @@
 """A real series through the eyes of this chapter: four years of a share's price, its quadratic variation.
 
-The prices are the daily closing prices of Google from August 2004 to October 2008 that come with matplotlib (its
-sample data), so nothing is downloaded.
+The prices are the daily closing prices of Google from August 2004 to October 2008 that come with matplotlib
+(its sample data), so nothing is downloaded.
 """
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def share_prices() -> tuple[np.ndarray, np.ndarray]:
     try:
         table = get_sample_data("goog.npz")["price_data"]
     except FileNotFoundError:
-        raise ValueError("this installation of matplotlib lacks its sample data (mpl-data/sample_data); install "
-                         "matplotlib from PyPI, whose wheel has them") from None
+        raise ValueError("this installation of matplotlib lacks its sample data (mpl-data/sample_data); "
+                         "install matplotlib from PyPI, whose wheel has them") from None
     return table["date"].astype("M8[D]"), table["adj_close"].astype(float)
 
 
@@ -54,8 +54,8 @@ def quadratic_variation(path, every: int = 1):
 class SharePrice:
     """log(price) of a share, looked at every ``lag`` trading days, and its quadratic variation.
 
-    If log(price) were a Brownian motion with one volatility, the variation would run along a straight line, and
-    differ from it no more than the thin paths do: twenty simulated Brownian motions with the same total
+    If log(price) were a Brownian motion with one volatility, the variation would run along a straight line,
+    and differ from it no more than the thin paths do: twenty simulated Brownian motions with the same total
     variation, looked at in the same way.
     """
     live = {"lag": Knob(1, low=1, high=42, label="look every", unit="trading days")}
@@ -81,7 +81,8 @@ class SharePrice:
 
     def observe(self, data, state, noise, live):
         n = data["index"].shape[0] - 1
-        shown = torch.clamp(torch.minimum(data["index"], torch.floor(state["k"] * (n / self.plan.steps))), 0, n).long()
+        now = torch.floor(state["k"] * (n / self.plan.steps))
+        shown = torch.clamp(torch.minimum(data["index"], now), 0, n).long()
         # The look at or before each day; the small number keeps a whole quotient from rounding down.
         look = torch.clamp(torch.floor(data["index"] / live["lag"] + 1e-4) * live["lag"], 0, n).long()
 
@@ -92,22 +93,24 @@ class SharePrice:
 
         total = (data["log_price"][1:] - data["log_price"][:-1]).square().sum()
         return {"t": data["t"][shown], "price": torch.exp(data["log_price"])[shown],
-                "seen": torch.exp(data["log_price"][look])[shown], "variation": variation(data["log_price"])[shown],
+                "seen": torch.exp(data["log_price"][look])[shown],
+                "variation": variation(data["log_price"])[shown],
                 "twins": variation(state["twins"])[:, shown], "line_t": data["t"],
                 "line": total * data["index"] / n}
 
     def view(self):
         time = Axis("year", low=2004.5, high=2009)
         return View([
-            Panel("A share, August 2004 to October 2008", time, Axis("price / first price", scale="log", low=0.8, high=8),
+            Panel("A share, August 2004 to October 2008",
+                  time, Axis("price / first price", scale="log", low=0.8, high=8),
                   [Line("t", "price", role="data", label="closing price"),
                    Line("t", "seen", role="accent", label="as we look at it")],
-                  alt="The price of a share on a log axis: it rises sevenfold until late 2007 and then falls by "
-                      "half. A staircase shows the price at the last look."),
+                  alt="The price of a share on a log axis: it rises sevenfold until late 2007 and then falls "
+                      "by half. A staircase shows the price at the last look."),
             Panel("Quadratic variation of log(price)", time, Axis("sum of squared steps", low=0, high=0.8),
                   [Paths("t", "twins", role="sde", label="20 Brownian motions"),
                    Line("line_t", "line", role="truth", label="σ²t"),
                    Line("t", "variation", role="accent", label="the share")],
-                  alt="Running sums of squared steps. Those of twenty Brownian motions stay close to the dotted "
-                      "straight line; the share's is steep at first, flat in 2007 and steep again in 2008, far "
-                      "outside their bundle.")])
+                  alt="Running sums of squared steps. Those of twenty Brownian motions stay close to the "
+                      "dotted straight line; the share's is steep at first, flat in 2007 and steep again in "
+                      "2008, far outside their bundle.")])

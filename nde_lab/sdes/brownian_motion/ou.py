@@ -1,4 +1,5 @@
-"""The Ornstein-Uhlenbeck process dx = -a x dt + sigma dW: exact steps, closed forms, and what Euler makes of it.
+"""The Ornstein-Uhlenbeck process dx = -a x dt + sigma dW: exact steps, closed forms, and what Euler makes of
+it.
 
 Source: Øksendal, "Stochastic Differential Equations", exercise 5.5 (Langevin's equation); Euler's stationary
 variance is a geometric series, derived below.
@@ -20,7 +21,8 @@ _TINY = 1e-6          # below this a t counts as 0: the process is then Brownian
 
 
 def ou_variance(a, sigma, t):
-    """Var x_t of a path that starts at a fixed point: sigma^2 (1 - e^{-2 a t}) / (2 a), its limit sigma^2 t at a = 0.
+    """Var x_t of a path that starts at a fixed point: sigma^2 (1 - e^{-2 a t}) / (2 a), its limit sigma^2 t
+    at a = 0.
 
     a, sigma, t: tensors (or numbers) that broadcast; a >= 0.
     """
@@ -36,8 +38,9 @@ def ou_step(x, xi, *, a, sigma, h):
 
 
 def ou_euler_variance(a, sigma, h):
-    """The variance on which Euler's steps of length h settle: v = (1 - a h)^2 v + sigma^2 h, so v = sigma^2 / (2 a -
-    a^2 h). It is larger than sigma^2 / (2 a), and there is none once a h >= 2 (infinity is returned)."""
+    """The variance on which Euler's steps of length h settle: v = (1 - a h)^2 v + sigma^2 h, so v = sigma^2 /
+    (2 a - a^2 h). It is larger than sigma^2 / (2 a), and there is none once a h >= 2 (infinity is
+    returned)."""
     gap = torch.as_tensor(2 * a - a**2 * h)
     return torch.where(gap > 0, sigma**2 / gap.clamp_min(1e-12), torch.full_like(gap, math.inf))
 
@@ -47,8 +50,9 @@ def ou_euler_variance(a, sigma, h):
 class OrnsteinUhlenbeck:
     """2000 paths of dx = -a x dt + sigma dW, by exact steps of 1/32 and by Euler's steps of length h.
 
-    Closed form: mean x_0 e^{-a t}, variance sigma^2 (1 - e^{-2 a t}) / (2 a), both with a limit: the stationary law
-    N(0, sigma^2 / (2 a)). Euler's variance tends to sigma^2 / (2 a - a^2 h), and explodes at a h > 2.
+    Closed form: mean x_0 e^{-a t}, variance sigma^2 (1 - e^{-2 a t}) / (2 a), both with a limit: the
+    stationary law N(0, sigma^2 / (2 a)). Euler's variance tends to sigma^2 / (2 a - a^2 h), and explodes at a
+    h > 2.
     """
     live = {"a": Knob(1.0, low=0.0, high=3.0, label="pull a", unit="per time"),
             "sigma": Knob(1.0, low=0.0, high=2.0, label="noise σ", unit="per √time"),
@@ -65,11 +69,11 @@ class OrnsteinUhlenbeck:
         return Draws(step={"xi": Normal((self.ticks, self.paths))})
 
     def init(self, data, start, live):
-        x = live["x0"] * torch.ones(self.paths)
-        zero = torch.zeros(())
-        return {"x": x, "euler": x, "gain": torch.zeros(self.paths), "k": zero, "n": zero, "mean": live["x0"] * 1,
-                "variance": zero, "seen": live["x0"] * torch.ones(self.drawn, self.plan.steps + 1),
-                "middle": live["x0"] * torch.ones(self.plan.steps + 1), "spread": torch.zeros(self.plan.steps + 1)}
+        zero, still, x0 = torch.zeros(()), torch.zeros(self.plan.steps + 1), live["x0"]
+        x = x0 * torch.ones(self.paths)
+        return {"x": x, "euler": x, "gain": torch.zeros(self.paths), "k": zero, "n": zero, "mean": x0 * 1,
+                "variance": zero, "seen": x0 + torch.zeros(self.drawn, self.plan.steps + 1),
+                "middle": x0 + still, "spread": still}
 
     def step(self, data, state, noise, live):
         a, sigma, h = live["a"], live["sigma"], live["h"]
@@ -84,7 +88,8 @@ class OrnsteinUhlenbeck:
             return (x, euler, torch.where(due, torch.zeros_like(gain), gain),
                     torch.where(due, torch.zeros_like(n), n)), None
 
-        (x, euler, gain, n), _ = loop(tick, (state["x"], state["euler"], state["gain"], state["n"]), noise["xi"])
+        before = tuple(state[name] for name in ("x", "euler", "gain", "n"))
+        (x, euler, gain, n), _ = loop(tick, before, noise["xi"])
         k, span = state["k"] + 1, self.ticks * self.tick
         # The moments' own equations, exact also when a knob has moved on the way.
         fade = torch.exp(-a * span)
@@ -109,13 +114,13 @@ class OrnsteinUhlenbeck:
                   [Band("t", "low", "high", role="neutral", label="exact mean ± 2 sd"),
                    Paths("t", "seen", role="sde", label="paths"),
                    Line("t", "middle", role="truth", label="exact mean x₀e^(-at)")],
-                  alt="Twenty paths fall from their start towards zero along a dotted exponential and then keep "
-                      "swinging within a band of constant width."),
+                  alt="Twenty paths fall from their start towards zero along a dotted exponential and then "
+                      "keep swinging within a band of constant width."),
             Panel("Variance of 2000 paths", time, Axis("variance", low=0, high=2.5),
                   [Line("history.t", "history.variance", role="sde", label="exact steps"),
-                   Line("history.t", "history.euler_variance", role="accent", label="Euler's steps of length h"),
+                   Line("history.t", "history.euler_variance", role="accent", label="Euler's steps of h"),
                    Line("history.t", "history.exact", role="truth", label="σ²(1-e^(-2at))/(2a)"),
                    Line("history.t", "history.euler_limit", role="ode", label="Euler's limit σ²/(2a-a²h)")],
-                  alt="Variance over time. That of the exact steps follows the dotted closed form and levels off. "
-                      "Euler's goes up in stairs to a higher level, the dashed line; for long steps it leaves the "
-                      "picture.")])
+                  alt="Variance over time. That of the exact steps follows the dotted closed form and levels "
+                      "off. Euler's goes up in stairs to a higher level, the dashed line; for long steps it "
+                      "leaves the picture.")])

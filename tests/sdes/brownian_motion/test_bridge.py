@@ -1,4 +1,5 @@
-"""Laws of the bridge: what refinement keeps, what it adds, and the figure's promise that corners never move."""
+"""Laws of the bridge: what refinement keeps, what it adds, and the figure's promise that corners never
+move."""
 import math
 
 import numpy as np
@@ -81,12 +82,14 @@ def test_corners_of_the_figure_never_move_and_thirty_fates_share_them():
 
 
 def test_fates_fill_their_lenses():
-    """Two standard deviations: about 95 of 100, at every point between the corners, also while a level fades in."""
+    """Two standard deviations: about 95 of 100, at every point between the corners, also while a level fades
+    in."""
     for steps in (20, 25):
         inside = []
         for seed in range(20):
             arrays = last(run(BridgeRefinement, {"depth": 8}, seed=seed, steps=steps)).arrays
             between = arrays["high"] - arrays["low"] > 1e-3
-            inside.append(((arrays["others"] > arrays["low"]) & (arrays["others"] < arrays["high"]))[:, between])
+            others = arrays["others"][:, between]
+            inside.append((others > arrays["low"][between]) & (others < arrays["high"][between]))
         # Half-way through a level the fates of one seed share a part of it; over 20 seeds that evens out.
         assert np.concatenate(inside).mean() == pytest.approx(0.954, abs=0.02)

@@ -72,7 +72,8 @@ def test_the_pull_is_the_slope_of_the_well():
 
 
 def test_a_grid_that_is_none_is_refused():
-    with pytest.raises(ValueError, match="a grid needs low < high and at least 2 cells, got low=1, high=0, cells=5"):
+    with pytest.raises(ValueError, match="a grid needs low < high and at least 2 cells, got low=1, high=0, "
+                                         "cells=5"):
         fp.cell_centres(1, 0, 5)
 
 
@@ -122,7 +123,8 @@ def test_crossing_time_solves_its_equation():
     rhs[0] = rhs[-1] = 0.0
     T = torch.linalg.solve(A, rhs)
     at = int(round((-1 - low) / dx))
-    assert float(fp.crossing_time(b=1.0, sigma=torch.tensor(sigma, dtype=T64))) == pytest.approx(float(T[at]), rel=2e-3)
+    measured = float(fp.crossing_time(b=1.0, sigma=torch.tensor(sigma, dtype=T64)))
+    assert measured == pytest.approx(float(T[at]), rel=2e-3)
 
 
 @settings(max_examples=10, deadline=None)

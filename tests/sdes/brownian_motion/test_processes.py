@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nde_lab.experiment import last, run
-from nde_lab.sdes.brownian_motion import GeometricGrowth, OrnsteinUhlenbeck, SharePrice, quadratic_variation, share_prices
+from nde_lab.sdes.brownian_motion import (
+    GeometricGrowth,
+    OrnsteinUhlenbeck,
+    SharePrice,
+    quadratic_variation,
+    share_prices,
+)
 from nde_lab.sdes.brownian_motion.ito import growth_step, mean_rate, typical_rate
 from nde_lab.sdes.brownian_motion.ou import ou_euler_variance, ou_step, ou_variance
 
@@ -114,7 +120,8 @@ def test_the_figure_of_the_share_draws_that_variation(lag):
     arrays = last(run(SharePrice, {"lag": lag})).arrays
     log_price = np.log(share_prices()[1])
     assert np.allclose(arrays["variation"], quadratic_variation(log_price, lag), atol=1e-5)
-    assert arrays["twins"].shape == (20, len(log_price)) and arrays["line"][-1] == pytest.approx(0.584, abs=1e-3)
+    assert arrays["twins"].shape == (20, len(log_price))
+    assert arrays["line"][-1] == pytest.approx(0.584, abs=1e-3)
 
 
 def test_the_prices_are_what_the_chapter_says():
