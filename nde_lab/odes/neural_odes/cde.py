@@ -175,8 +175,8 @@ class SineCDE:
 class Reparametrised:
     """One drawing, run through at two speeds, drives the same random CDE: do the two end in one place?
 
-    X(u) is a curve in the plane, u in [0, 1]. The plain run has u = t, the other u = t + w sin(2 pi t) / (2 pi):
-    fast, then slow, or the reverse. Without a time channel both hidden states run through the same points at
+    X(u) is a curve in the plane, u in [0, 1]. The plain run has u = t, the other u = t + w sin(2 pi t) / (2
+    pi): fast, then slow, or the reverse. Without a time channel both hidden states run through the same points at
     other moments. With one, X is another path, and they part. No training.
     """
     clock: bool = knob(False, choices=(False, True), label="time channel")

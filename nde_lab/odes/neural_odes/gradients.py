@@ -116,10 +116,11 @@ class GradientErrors:
                 "number of steps.")], columns=1)
 
 
-def lorenz(y):
-    """The Lorenz field with its usual constants 10, 28, 8/3; y (..., 3) -> (..., 3)."""
+def lorenz(y, constants=(10.0, 28.0, 8 / 3)):
+    """The Lorenz field; y (..., 3) -> (..., 3). constants: sigma, rho, beta, three numbers or a tensor
+    (3,)."""
     a, b, c = y.unbind(-1)
-    return torch.stack([10 * (b - a), a * (28 - c) - b, a * b - 8 / 3 * c], dim=-1)
+    return torch.stack([constants[0] * (b - a), a * (constants[1] - c) - b, a * b - constants[2] * c], dim=-1)
 
 
 @experiment(paper=PAPER)
