@@ -51,12 +51,13 @@ class Normal:
         return 2 * math.ceil(math.prod(self.shape) / 2)
 
     def transform(self, words: np.ndarray, dtype: torch.dtype) -> Tensor:
-        pairs = words.reshape(-1, 2).astype(np.float64)
-        radius = np.sqrt(-2.0 * np.log((pairs[:, 0] + 0.5) / 4294967296.0))
-        angle = 2.0 * math.pi * (pairs[:, 1] / 4294967296.0)
-        z = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).reshape(-1)
+        # In torch, whose logarithm and cosine are several times as fast as numpy's.
+        pairs = torch.from_numpy(words.reshape(-1, 2).astype(np.float64))
+        radius = pairs[:, 0].add(0.5).div_(4294967296.0).log_().mul_(-2.0).sqrt_()
+        angle = pairs[:, 1].div(4294967296.0).mul_(2.0 * math.pi)
+        z = torch.stack([radius * torch.cos(angle), radius * torch.sin(angle)], dim=1).reshape(-1)
         z = self.loc + self.scale * z[: math.prod(self.shape)]
-        return torch.from_numpy(z).to(dtype).reshape(self.shape)
+        return z.to(dtype).reshape(self.shape)
 
 
 @dataclass(frozen=True)
