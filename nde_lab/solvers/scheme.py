@@ -12,7 +12,8 @@ class Scheme:
     """One way to take a step. Subclasses are final: they declare the attributes and define ``step``.
 
     name: the registry's word. calculus: "ito" or "stratonovich". strong_order: order of E|Y_n - Y(T)| for
-    each noise type that the scheme takes. weak_order: order of |E phi(Y_n) - E phi(Y(T))| for smooth phi.
+    each noise type that the scheme takes. weak_order: order of |E phi(Y_n) - E phi(Y(T))| for smooth phi,
+    the least over the noise types.
     evaluations: drift and diffusion evaluations a step; starts_with: those before the first step. needs_area:
     ``step`` takes the pair (dW, H) where others take dW, H the space-time area of the step (see ``srk``).
 

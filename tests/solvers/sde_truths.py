@@ -58,6 +58,100 @@ def additive(sde_type="ito"):
                lambda t, y: (base * (1 + 0.5 * torch.sin(t))).expand(len(y), 2, 3), "additive", sde_type)
 
 
+class Arctangent:
+    """torchsde's second problem with a closed form: dX = -p^2 sin X cos^3 X dt + p cos^2 X dW, X = arctan(tan x0 + p W).
+
+    Its drift is the Ito correction of its noise, so in the Stratonovich sense there is none.
+    """
+    p = 0.7
+
+    def __init__(self, sde_type="ito", noise_type="scalar"):
+        self.sde_type, self.noise_type = sde_type, noise_type
+
+    def f(self, t, y):
+        return -self.p**2 * torch.sin(y) * torch.cos(y)**3 * (self.sde_type == "ito")
+
+    def g(self, t, y):
+        g = self.p * torch.cos(y)**2
+        return g if self.noise_type == "diagonal" else g.unsqueeze(-1)
+
+    def exact(self, y0, W, t=1.0):
+        return torch.atan(torch.tan(y0) + self.p * W)
+
+
+class Fading:
+    """torchsde's third: dX = (b / sqrt(1 + t) - X / (2 (1 + t))) dt + a b / sqrt(1 + t) dW, additive, one noise per
+    coordinate; X = (x0 + b (t + a W)) / sqrt(1 + t). Additive, so both calculi mean it."""
+    noise_type, a, b = "additive", 0.8, 0.6
+
+    def __init__(self, sde_type="ito"):
+        self.sde_type = sde_type
+
+    def f(self, t, y):
+        return self.b / torch.sqrt(1 + t) - y / (2 * (1 + t))
+
+    def g(self, t, y):
+        return torch.diag_embed(self.a * self.b / torch.sqrt(1 + t) * torch.ones_like(y))
+
+    def exact(self, y0, W, t=1.0):
+        return (y0 + self.b * (t + self.a * W)) / math.sqrt(1 + t)
+
+
+class Area:
+    """dX1 = dW1, dX2 = X1 dW2: noise that does not commute. X2 is an iterated integral, known by its sum on the
+    finest grid only; both calculi agree, since the noises are independent."""
+    noise_type = "general"
+
+    def __init__(self, sde_type="ito"):
+        self.sde_type = sde_type
+
+    def f(self, t, y):
+        return torch.zeros_like(y)
+
+    def g(self, t, y):
+        return torch.diag_embed(torch.stack([torch.ones_like(y[:, 0]), y[:, 0]], -1))
+
+
+class Mixed:
+    """Diagonal noise that is not: g_i depends on the other coordinate. No closed form."""
+    noise_type = "diagonal"
+
+    def __init__(self, sde_type="ito"):
+        self.sde_type = sde_type
+
+    def f(self, t, y):
+        return -y
+
+    def g(self, t, y):
+        return 0.8 * torch.sin(y.flip(-1)) + 1.0
+
+
+class Network(torch.nn.Module):
+    """The kind of neural SDE that torchsde tests with, for every noise type: time and state go in, a prior drift is
+    there, and one parameter is not used."""
+
+    def __init__(self, noise_type, sde_type="ito", d=3, m=2):
+        super().__init__()
+        self.noise_type, self.sde_type, self.d = noise_type, sde_type, d
+        self.m = {"diagonal": d, "scalar": 1}.get(noise_type, m)
+        layers = lambda i, o: torch.nn.Sequential(  # noqa: E731
+            torch.nn.Linear(i, 5), torch.nn.Softplus(), torch.nn.Linear(5, o), torch.nn.Sigmoid()).double()
+        wide = d if noise_type == "diagonal" else d * self.m
+        self.drift_net, self.diffusion_net = layers(d + 1, d), layers(1 if noise_type == "additive" else d + 1, wide)
+        self.unused = torch.nn.Parameter(torch.ones(2, dtype=F64))
+
+    def f(self, t, y):
+        return self.drift_net(torch.cat([t.expand(len(y), 1), y], 1))
+
+    def g(self, t, y):
+        t = t.expand(len(y), 1)
+        g = self.diffusion_net(t if self.noise_type == "additive" else torch.cat([t, y], 1))
+        return g if self.noise_type == "diagonal" else g.reshape(len(y), self.d, self.m)
+
+    def h(self, t, y):
+        return -y
+
+
 def slope(sizes, errors) -> float:
     """Slope of the least-squares line through log(error) against log(step)."""
     return float(np.polyfit(np.log(sizes), np.log(errors), 1)[0])
