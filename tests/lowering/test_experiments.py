@@ -2,7 +2,8 @@
 views).
 
 One step from each of 100 visited states agrees to 1e-5, and a free run of 100 steps drifts no more than ten
-times as far as float32 drifts from float64 in torch itself.
+times as far as float32 drifts from float64 in torch itself. The picture of the last state agrees to 1e-5, or to ten
+times what float32 itself costs it.
 """
 import importlib
 from pathlib import Path
@@ -107,6 +108,9 @@ def test_parity(node, name):
         torch_drift = max(torch_drift, apart(after, reference))
         state = after
     drawn = node.run(lowered, handle, "observe", twin.inputs("observe", spec, state))
-    assert apart(drawn, twin.observe(state)) < 1e-5
+    seen = twin.observe(state)
+    if (gap := apart(drawn, seen)) >= 1e-5:             # a picture of rounding errors, or of steps chosen by them
+        own = apart(seen, exact.observe({n: exact.cast(v) for n, v in state.items()}))
+        assert gap <= 10 * own, f"the picture is off by {gap:.1e}, torch's own float32 by {own:.1e}"
     assert page_drift <= 10 * torch_drift + 1e-6, f"drift {page_drift:.1e}, torch's own {torch_drift:.1e}"
     node.drop(handle)
