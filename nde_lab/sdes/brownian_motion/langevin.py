@@ -122,7 +122,7 @@ class DoubleWell:
                           Line("history.t", "history.density", role="ode", label="Fokker-Planck density")],
                          alt="Distance between the present density and the law at rest over time on a log "
                              "axis. The dashed line of the Fokker-Planck density falls straight for ever; "
-                             "the cloud's falls with it to about 0.1 and stays there, because it has only "
+                             "the cloud's falls with it to about 0.08 and stays there, because it has only "
                              "2000 points.")
         cloud = Panel("Where the points are", place, Axis("density", low=0, high=2.2),
                       [Bars("bins", "histogram", role="sde", label="2000 points"),
