@@ -200,7 +200,7 @@ def tan(x: D) -> D:
     z = r * r
     s = r * horner(z, *((-1) ** k / math.factorial(2 * k + 1) for k in range(8)))
     c = horner(z, *((-1) ** k / math.factorial(2 * k) for k in range(9)))
-    return (s / c).where(n.even(), -1.0 * c / s)
+    return x.where(x.equals(0.0), (s / c).where(n.even(), -1.0 * c / s))
 
 
 def _odd(x: D, small: tuple, large: D) -> D:

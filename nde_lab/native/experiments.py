@@ -30,9 +30,9 @@ class Programs:
 
     def __init__(self, machine: Machine):
         self.machine = machine
-        self._names = {p: [place.name.split("/", 1) for place in machine.inputs(p)] for p in ("step",
-        "observe")} self._held = {p: [group != "state" and (group, p) != ("noise", "step") for group, _ in
-        names]
+        self._names = {p: [place.name.split("/", 1) for place in machine.inputs(p)]
+                       for p in ("step", "observe")}
+        self._held = {p: [group != "state" and (group, p) != ("noise", "step") for group, _ in names]
                       for p, names in self._names.items()}
         self._step_out = [place.name.split("/", 1) for place in machine.outputs("step")]
         self._observe_out = [place.name for place in machine.outputs("observe")]
@@ -139,8 +139,7 @@ def _in_thread(entry: _Entry, job: Callable[[], Programs | None]) -> None:
             if made is None:
                 entry.refused = "its compiled form could not be read from the disk"
             entry.programs = made
-        except Exception as error:  # noqa: BLE001 - whatever it was, torch goes on computing and the note
-        says why
+        except Exception as error:  # noqa: BLE001 - whatever it was, torch goes on and the note says why
             entry.refused = str(error) or type(error).__name__
         entry.work = None
     entry.work = threading.Thread(target=work, name="nde-lab-native", daemon=True)

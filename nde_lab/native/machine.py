@@ -7,8 +7,10 @@ itself.
 """
 from __future__ import annotations
 
+import atexit
 import ctypes
 import threading
+import weakref
 from collections.abc import Sequence
 from functools import cache
 
@@ -29,13 +31,30 @@ def available() -> str:
     return ""
 
 
+_ALIVE: weakref.WeakSet = weakref.WeakSet()
+
+
+def _kept(made):
+    """``made`` (something that wasmtime will want to free itself), known to ``_leave``."""
+    _ALIVE.add(made)
+    return made
+
+
+@atexit.register
+def _leave() -> None:
+    """The process frees its memory anyhow; wasmtime's finalisers, run late, would find their module half gone
+    (and a thread may be inside a program)."""
+    for made in _ALIVE:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(made))
+
+
 @cache
 def _engine():
     import wasmtime
     config = wasmtime.Config()
     config.memory_may_move = False       # sizes are known: addresses stay, and bounds need no checks
     config.parallel_compilation = False  # a small module; the other cores have work of their own
-    return wasmtime.Engine(config)
+    return _kept(wasmtime.Engine(config))
 
 
 class _Instance:
@@ -43,7 +62,7 @@ class _Instance:
 
     def __init__(self, module, made: Assembled):
         import wasmtime
-        self.store = wasmtime.Store(_engine())
+        self.store = _kept(wasmtime.Store(_engine()))
         self.memory = wasmtime.Memory(self.store, wasmtime.MemoryType(wasmtime.Limits(made.pages, made.pages)))
         self.exports = wasmtime.Instance(self.store, module, [self.memory]).exports(self.store)
         size = self.memory.data_len(self.store)
@@ -74,7 +93,7 @@ class Machine:
             raise ValueError(why)
         import wasmtime
         self.made, self.dtypes = made, {name: list(d) for name, d in dtypes.items()}
-        self._module = wasmtime.Module(_engine(), made.wasm)
+        self._module = _kept(wasmtime.Module(_engine(), made.wasm))
         self._idle: list[_Instance] = []
         self._lock = threading.Lock()
 
