@@ -82,7 +82,8 @@ def _rate(sde: SDE, f: Tensor, g: Tensor, h: Tensor) -> Tensor:
         return 0.5 * (u * u).sum(-1)
     if g.shape[-1] == 1:                                    # one column: its pseudo-inverse is g^T / |g|^2
         column = g[..., 0]
-        return 0.5 * (column * (f - h)).sum(-1).square() / (column * column).sum(-1).clamp_min(_SMALL ** 2)
+        u = (column * (f - h)).sum(-1) / (column * column).sum(-1).clamp_min(_SMALL ** 2)
+        return 0.5 * u * u
     u = (torch.linalg.pinv(g) * (f - h).unsqueeze(-2)).sum(-1)
     return 0.5 * (u * u).sum(-1)
 
