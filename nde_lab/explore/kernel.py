@@ -5,8 +5,8 @@ It knows nothing of notebooks: it is given a ``send(message, buffers)`` and is t
 
     to the kernel    start {view, gen, knobs, seed, paused}, set {live}, pause, resume, step, ack {n, run},
                      sync, hello, stop
-    to the front     frame {view, gen, run, n, step, steps, status, seed, knobs, arrays, history: {names, from}}
-                     + float32 buffers, error {view, gen, sentence}, knobs {knobs, seed}
+    to the front     frame {view, gen, run, n, step, steps, engine, status, seed, knobs, arrays,
+                     history: {names, from}} + float32 buffers, error {view, gen, sentence}, knobs {knobs, seed}
 
 Back-pressure: at most ``fps`` frames a second, and at most ``ahead`` that nobody has acknowledged; a frame
 that may not go out is not made, and training goes on. The first and the last frame of a run always go out.
@@ -28,6 +28,8 @@ from nde_lab.experiment import Frame, Run
 from nde_lab.explore.spec import Explorer
 
 Send = Callable[[dict, list[bytes]], None]
+WORTH_COMPILING = 1.0  # seconds that a run must have taken
+IDLE = 2.0  # seconds without a wish before another process compiles
 PYTHON = "python"  # the view name of runs that Python itself started
 
 
@@ -45,12 +47,15 @@ class _Job:
 class KernelEngine:
     """Runs ``made`` in a worker thread and sends frames.
 
-    ``frame`` is the newest frame (None before the first), ``error`` the traceback of the last failure ("" if
-    none), ``knobs`` and ``seed`` the settings of the run. All methods return at once and may be called from
-    any thread. """
+    ``compute`` is the engine of ``experiment.run``: "auto" (the default) takes a native program where there is
+    one that agrees with torch, "eager" is torch alone; a frame says who computed it. ``frame`` is the newest
+    frame (None before the first), ``error`` the traceback of the last failure ("" if none), ``knobs`` and
+    ``seed`` the settings of the run. All methods return at once and may be called from any thread."""
 
-    def __init__(self, made: Explorer, send: Send, *, fps: float = 30.0, ahead: int = 8):
-        self.explorer, self._send, self.fps, self.ahead = made, send, fps, ahead
+    def __init__(
+        self, made: Explorer, send: Send, *, fps: float = 30.0, ahead: int = 8, compute: str = "auto"
+    ):
+        self.explorer, self._send, self.fps, self.ahead, self.compute = made, send, fps, ahead, compute
         self.frame: Frame | None = None
         self.error = ""
         self.knobs, self.seed = dict(made.values), made.seed
@@ -64,6 +69,7 @@ class KernelEngine:
         self._sent = self._acknowledged = 0
         self._thread: threading.Thread | None = None
         self._warm = False
+        self._begun_at, self._asked = math.inf, set()
         self._last, self._cost = -math.inf, 0.0  # when the last frame was begun, and the seconds it took
 
     # -- what others ask for -------------------------------------------------------------------------------
@@ -168,6 +174,8 @@ class KernelEngine:
         self._first_use()
         run: Run | None = None
         while True:
+            if run is not None and run.status.kind == "finished":
+                self._compile_when_idle(run)
             with self._changed:
                 self._changed.wait_for(
                     lambda: (
@@ -204,11 +212,27 @@ class KernelEngine:
                 run = None
                 self._report(error)
 
+    def _compile_when_idle(self, run: Run) -> None:
+        """Somebody plays with this figure, its runs take a while, and nobody asks for anything just now: let
+        another process compile it for the next run (at low priority; see ``nde_lab.native.experiments``)."""
+        if self.compute != "auto" or run.engine == "native" or self._count < 2:
+            return
+        if time.monotonic() - self._begun_at < WORTH_COMPILING or run in self._asked:
+            return
+        with self._changed:
+            if self._changed.wait_for(lambda: not self._mine() or self._job, IDLE):
+                return
+        from nde_lab.native import experiments
+
+        self._asked = {run}
+        experiments.begin(run.experiment, run.examples, here=False)
+
     def _begin(self, job: _Job) -> Run:
         self._history_sent = 0
         self._last, self._cost = -math.inf, 0.0
         self.error = ""
-        run = self.explorer.run(job.knobs, seed=job.seed)
+        run = self.explorer.run(job.knobs, seed=job.seed, engine=self.compute)
+        self._begun_at = time.monotonic()
         self._offer(run, force=True)
         return run
 
@@ -275,6 +299,7 @@ def frame_message(frame: Frame, steps: int, *, since: int = 0) -> tuple[dict, li
         "steps": steps,
         "seed": frame.seed,
         "knobs": frame.knobs,
+        "engine": frame.engine,
         "status": {"kind": frame.status.kind, "sentence": frame.status.sentence},
         "history": {"names": names, "from": since},
         "arrays": [{"name": n, "shape": list(np.shape(frame.arrays[n]))} for n in arrays],

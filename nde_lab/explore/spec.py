@@ -34,13 +34,16 @@ class Explorer:
     def name(self) -> str:
         return type(self.experiment).__name__
 
-    def run(self, knobs: Mapping[str, Any] | None = None, *, seed: int | None = None) -> Run:
-        """A run with these settings, other knob values and seed on request."""
+    def run(
+        self, knobs: Mapping[str, Any] | None = None, *, seed: int | None = None, engine: str = "eager"
+    ) -> Run:
+        """A run with these settings, other knob values and seed on request; engine as in ``experiment.run``."""
         return run(
             self.experiment,
             {**self.values, **(knobs or {})},
             seed=self.seed if seed is None else seed,
             steps=self.steps,
+            engine=engine,
         )
 
     def view(self):

@@ -12,6 +12,7 @@ them agree only as far as float32 rounding lets training repeat.
 """
 from __future__ import annotations
 
+import threading
 import time
 
 import torch
@@ -22,6 +23,7 @@ from nde_lab.native import experiments
 MODES = ("eager", "native", "auto")
 CHECKS = 2
 TOLERANCE = 1e-5
+LATER = 5                        # steps of an auto run before it looks on the disk: first pictures come first
 WORTH = 10.0                     # seconds that a run must still expect to take before a program is built for it
 
 
@@ -35,11 +37,10 @@ class Driver:
         self.experiment, self.mode = experiment, mode
         self.engine, self.note = "eager", "computed by torch"
         self._examples, self._programs, self._agreed, self._observed = examples, None, 0, False
-        self._begun, self._seconds = False, 0.0
+        self._begun, self._seconds, self._steps = False, 0.0, 0
         if mode == "native":
             self._programs = experiments.get(experiment, examples)
         elif mode == "auto":
-            experiments.begin(experiment, examples, build=False)
             self._look()
 
     def step(self, data, state, noise, live, *, left: int = 0) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -82,9 +83,13 @@ class Driver:
         self.note = f"computed by torch ({why})"
 
     def _consider(self, left: int) -> None:
-        if self.mode == "auto" and not self._begun and left * self._seconds > WORTH:
-            self._begun = True
-            experiments.begin(self.experiment, self._examples)
+        self._steps += 1
+        if self.mode == "auto" and self._steps >= LATER and not self._begun:
+            self._begun = left * self._seconds > WORTH
+            if self._begun or self._steps == LATER:
+                # A figure's worker thread is not the main one, and nothing may slow it down.
+                here = threading.current_thread() is threading.main_thread()
+                experiments.begin(self.experiment, self._examples, build=self._begun, here=here)
 
     def _same(self, what: str, expected: dict[str, Tensor], got: dict[str, Tensor]) -> bool:
         for name, e in expected.items():

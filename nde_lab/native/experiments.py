@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from nde_lab.native import compiler, store
-from nde_lab.native.machine import Machine
+from nde_lab.native.machine import Machine, available
 
 Examples = Callable[[], tuple[tuple, tuple]]           # -> the arguments of a step, and of observe
 
@@ -109,10 +109,11 @@ def found(experiment) -> tuple[Programs | None, str]:
     return entry.programs, entry.refused
 
 
-def begin(experiment, examples: Examples, *, build: bool = True) -> None:
+def begin(experiment, examples: Examples, *, build: bool = True, here: bool = True) -> None:
     """See to it that ``found`` has an answer some day; returns at once.
 
-    build=False only looks on the disk. ``examples`` is called in another thread.
+    build=False only looks on the disk; here=False builds in no thread of this process (which would slow a live
+    figure down for seconds). ``examples`` is called in another thread.
     """
     entry = _entry(experiment)
     with _LOCK:
@@ -121,9 +122,9 @@ def begin(experiment, examples: Examples, *, build: bool = True) -> None:
         key = disk_key(experiment)
         if key is not None and store.path_of(key).exists():
             _in_thread(entry, lambda: _load(experiment))
-        elif build and key is None:
+        elif build and key is None and here:
             _in_thread(entry, lambda: _make(experiment, examples))
-        elif build and not _busy():
+        elif build and key is not None and not _busy():
             entry.work = _process(experiment)
 
 
@@ -154,6 +155,8 @@ def _load(experiment) -> Programs | None:
 
 def _make(experiment, examples: Examples) -> Programs:
     from nde_lab.autodiff import trace
+    if why := available():                              # of this machine, not of the experiment: not kept
+        raise ValueError(why)
     key = disk_key(experiment)
     step_args, observe_args = examples()
     try:

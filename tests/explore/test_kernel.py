@@ -297,3 +297,47 @@ def test_a_frame_that_is_dear_to_make_leaves_training_half_of_the_time(monkeypat
         engine.stop(wait=2.0)
     # 50 ms is longer than the 33 between frames: without the pause there would be a frame after every step.
     assert 2 <= len(sent) < 100
+
+
+# ---- who computes ------------------------------------------------------------------------------------------
+
+
+def test_the_next_run_is_native_once_another_process_has_compiled(monkeypatch):
+    """Never after a figure's first run, never while somebody waits; then the frames say who computes."""
+    from nde_lab.explore import kernel
+    from nde_lab.native import experiments
+
+    monkeypatch.setattr(kernel, "IDLE", 0.05)
+    monkeypatch.setattr(kernel, "WORTH_COMPILING", 0.0)
+    asked = []
+
+    def begin(experiment, examples, *, build=True, here=True):
+        if build:
+            asked.append((here, experiments.get(experiment, examples)))
+
+    monkeypatch.setattr(experiments, "begin", begin)
+    monkeypatch.setattr(experiments, "_ENTRIES", {})
+    made = Listener(explorer(SineFit, steps=40))
+    made.start(gen=1)
+    made.wait(lambda: made.of(gen=1) and made.of(gen=1)[-1]["status"]["kind"] == "finished")
+    time.sleep(0.3)
+    assert not asked
+    made.start(gen=2)
+    made.wait(lambda: asked, 60)
+    assert [here for here, _ in asked] == [False]
+    assert {m["engine"] for m in made.of(gen=1) + made.of(gen=2)} == {"eager"}
+    made.start(gen=3)
+    made.wait(lambda: made.of(gen=3) and made.of(gen=3)[-1]["status"]["kind"] == "finished")
+    assert made.of(gen=3)[0]["engine"] == "eager" and made.of(gen=3)[-1]["engine"] == "native"
+    made.engine.stop(wait=5)
+
+
+def test_compute_eager_is_torch_alone(monkeypatch):
+    from nde_lab.native import driver
+
+    monkeypatch.setattr(driver, "Driver", lambda *a: pytest.fail("asked for a native program"))
+    made = Listener(explorer(SineFit, steps=10), compute="eager")
+    made.start(gen=1)
+    made.wait(lambda: made.of(gen=1) and made.of(gen=1)[-1]["status"]["kind"] == "finished")
+    made.engine.stop(wait=5)
+    assert made.of(gen=1)[-1]["engine"] == "eager" and not made.of("error")
