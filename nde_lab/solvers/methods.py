@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from nde_lab.solvers.implicit import ESDIRKS, Implicit
 from nde_lab.solvers.runge_kutta import RKStep, stages
 from nde_lab.solvers.tableaus import TABLEAUS, Tableau
 
@@ -14,6 +15,9 @@ class Explicit:
         self.table, self.name, self.order = table, table.name, table.order
         self.c, self.dense, self.fsal, self.adaptive = table.c, table.dense, table.fsal, table.adaptive
         self.error_order = table.error_order
+
+    def begin(self, rtol, atol) -> None:
+        """The tolerances of the solve: an explicit step needs none."""
 
     def step(self, f, times, y, h, k1) -> RKStep:
         return stages(f, times, y, h, self.table, k1)
@@ -29,4 +33,6 @@ def find(method):
         return Explicit(method)
     if isinstance(method, str) and method in TABLEAUS:
         return Explicit(TABLEAUS[method])
-    raise ValueError(f"there is no method {method!r} for ODEs; there are {', '.join(TABLEAUS)}")
+    if isinstance(method, str) and method in ESDIRKS:
+        return Implicit(ESDIRKS[method])
+    raise ValueError(f"there is no method {method!r} for ODEs; there are {', '.join([*TABLEAUS, *ESDIRKS])}")

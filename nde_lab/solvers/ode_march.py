@@ -63,6 +63,7 @@ def march(f, y0: Tensor, ts: np.ndarray, method, *, rtol, atol, control: PID, ma
     accepted, tried, spent = (np.zeros(rows, np.int64) for _ in range(3))
     c = np.asarray(method.c)[:, None]
     adaptive = plan is None
+    method.begin(rtol, atol)
     clock, column = clocks(y0, shared)
     y, k1 = y0, None
     if active.any() and (method.fsal or (adaptive and first is None)):

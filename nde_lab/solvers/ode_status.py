@@ -75,7 +75,7 @@ def _stiff(m: March, method, row: int) -> str:
             rate = float(stiffness(m.last)[row])
         if rate * float(m.h[row]) > 0.7 * table.stable:
             return (f". The problem is stiff there (rates near {rate:.2g} limit the steps of {method.name} to "
-                    f"{table.stable / rate:.2g}); take method='kvaerno3'")
+                    f"{table.stable / rate:.2g}); take method='esdirk4'")
     return "; raise max_steps, loosen rtol and atol, or shorten the interval"
 
 

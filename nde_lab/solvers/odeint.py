@@ -14,6 +14,7 @@ from torch import Tensor
 
 from nde_lab.solvers.controller import PID
 from nde_lab.solvers.events import Event
+from nde_lab.solvers.implicit import ESDIRKS
 from nde_lab.solvers.methods import Explicit, find
 from nde_lab.solvers.ode import attach_times, fixed_times, read_times, run
 from nde_lab.solvers.ode_adjoint import parameters
@@ -34,7 +35,7 @@ FEHLBERG2 = Tableau("fehlberg2", 2, c=(0.0, 0.5, 1.0), a=((), (0.5,), (1 / 256, 
 
 _ADAPTIVE = {"dopri5": DOPRI5, "bosh3": BOSH3, "tsit5": TSIT5, "adaptive_heun": HEUN, "fehlberg2": FEHLBERG2}
 _FIXED = {"euler": EULER, "midpoint": MIDPOINT, "heun": HEUN, "heun2": HEUN, "heun3": HEUN3, "rk4": RULE_38}
-_IMPLICIT: tuple[str, ...] = ()
+_IMPLICIT = tuple(ESDIRKS)
 _REFUSED = ("dopri8", "explicit_adams", "implicit_adams", "fixed_adams", "scipy_solver")
 _OPTIONS = {"adaptive": ("norm", "first_step", "max_step", "safety", "ifactor", "dfactor", "max_num_steps",
                          "dtype"),

@@ -61,7 +61,7 @@ def _without_constant(p: Sequence[float]) -> tuple[float, ...]:
     return tuple(p[1:])
 
 
-def _hermite(b: Sequence[float]) -> tuple[tuple[float, ...], ...]:
+def hermite(b: Sequence[float]) -> tuple[tuple[float, ...], ...]:
     """Cubic through both ends and both slopes, for a method whose last stage is f at the end.
 
     y + (3x^2 - 2x^3)(y' - y) + (x - 2x^2 + x^3) h k_1 + (x^3 - x^2) h k_s, with y' - y = h sum b_i k_i.
@@ -91,7 +91,7 @@ RK4 = Tableau("rk4", 4, c=(0.0, 0.5, 0.5, 1.0), a=((), (0.5,), (0.0, 0.5), (0.0,
 _BOSH3 = (2 / 9, 1 / 3, 4 / 9, 0.0)
 BOSH3 = Tableau("bosh3", 3, c=(0.0, 0.5, 0.75, 1.0), a=((), (0.5,), (0.0, 0.75), _BOSH3[:3]), b=_BOSH3,
                 b_error=(2 / 9 - 7 / 24, 1 / 3 - 1 / 4, 4 / 9 - 1 / 3, -1 / 8), fsal=True,
-                stable=2.512745326618329, dense=_hermite(_BOSH3), error_order=3)
+                stable=2.512745326618329, dense=hermite(_BOSH3), error_order=3)
 
 # Dormand and Prince, J. Comp. Appl. Math. 6 (1980).
 _DOPRI5 = (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84, 0.0)
@@ -103,7 +103,7 @@ _DOPRI5_DENSE = (-12715105075 / 11282082432, 0.0, 87487479700 / 32700410799, -10
 def _dopri5_dense() -> tuple[tuple[float, ...], ...]:
     bump = _without_constant(_product((0.0, 0.0, 1.0), (1.0, -2.0, 1.0)))        # x^2 (1 - x)^2
     return tuple(tuple(u + d * v for u, v in zip((*row, 0.0), bump, strict=True))
-                 for row, d in zip(_hermite(_DOPRI5), _DOPRI5_DENSE, strict=True))
+                 for row, d in zip(hermite(_DOPRI5), _DOPRI5_DENSE, strict=True))
 
 
 DOPRI5 = Tableau(
