@@ -16,8 +16,8 @@ _CHUNK_NUMBERS = 1 << 15
 
 @dataclass(frozen=True, eq=False)
 class ChunkedBrownian(OnGrid):
-    """The path of ``seed`` on ``grid``, shape (B, m): the numbers of ``Brownian.draw``, in memory that does not
-    grow with the number of steps.
+    """The path of ``seed`` on ``grid``, shape (B, m): the numbers of ``Brownian.draw`` (to the last bit but one:
+    logarithms and cosines of short and long arrays round differently), in memory that does not grow with the steps.
 
     The generator counts instead of remembering, so the increments of step k need no others; forwards and backwards
     cost the same. chunk: steps made at a time (default: about 32,000 numbers); the last two chunks are kept.

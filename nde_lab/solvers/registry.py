@@ -69,7 +69,7 @@ def choose(sde: SDE, method: str | None = None, options: Mapping | None = None) 
                 else scheme
     if method == "baoab":
         raise ValueError("method 'baoab' splits position from momentum, so it takes a "
-                         f"Langevin(force, friction, temperature) with sde_type 'ito' only; use {others}")
+                         f"Langevin(force, friction, temperature) only; use {others}")
     calculi = {scheme.calculus for scheme in variants}
     if sde.sde_type not in calculi:
         why = f"converges to the {' and '.join(sorted(calculi)).capitalize()} solution"

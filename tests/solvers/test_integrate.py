@@ -9,7 +9,12 @@ GRID = Grid(0.0, 1.0, 8)
 PATH = Brownian.draw(GRID, (5, 3), seed=0, dtype=F64)
 Y0 = torch.linspace(-1, 1, 15, dtype=F64).reshape(5, 3)
 CASES = [("ito", "euler"), ("ito", "milstein"), ("ito", "tamed_euler"), ("stratonovich", "milstein"),
-         ("stratonovich", "heun")]
+         ("stratonovich", "heun"), ("ito", "srk"), ("stratonovich", "midpoint"),
+         ("stratonovich", "reversible_heun")]
+
+
+def noise_for(method, path=PATH):
+    return (path.increments, path.areas) if method == "srk" else path.increments
 
 
 def make(params, kind):
@@ -24,12 +29,12 @@ PARAMS = {"w": torch.tensor([[0.5, -1.0, 0.2], [0.3, 0.8, -0.6], [1.1, 0.1, 0.4]
 @pytest.mark.parametrize("kind, method", CASES)
 def test_the_bare_loop_gives_what_sdeint_gives(kind, method):
     sde = make(PARAMS, kind)
-    dW = PATH.increments
+    dW = noise_for(method)
     ys = integrate(sde, Y0, GRID, dW, method=method)
     assert torch.equal(ys, sdeint(sde, Y0, GRID.times, PATH, method, dt=0.125))
     assert torch.equal(integrate(sde, Y0, GRID, dW, method=method, save="last"), ys[-1])
     assert torch.equal(integrate(sde, Y0, GRID, dW, method=method, save=(0, 3, 8)), ys[[0, 3, 8]])
-    given = integrate(sde, Y0, GRID.tensor(F64), PATH.increments, method=method)
+    given = integrate(sde, Y0, GRID.tensor(F64), dW, method=method)
     assert torch.allclose(given, ys, rtol=1e-12)
 
 
@@ -47,6 +52,7 @@ def test_a_traced_gradient_step_is_the_eager_one(kind, method):
     def step(params, noise):
         def loss(p):
             dW = noise["z"] * GRID.dt ** 0.5                     # declared standard normals, scaled
+            dW = (dW, noise["z"].flip(0) * (GRID.dt / 12) ** 0.5) if method == "srk" else dW
             y = integrate(make(p, kind), noise["y0"], GRID, dW, method=method, save="last")
             return (y**2).mean(), finite_rows(y)
         (value, ok), grads = value_and_grad(loss, params, has_aux=True)
@@ -88,6 +94,9 @@ def test_rows_that_fail_are_told_apart():
     ({"save": [9]}, "grid indices from 0 to 8"),
     ({"save": []}, "holds no grid index"),
     ({"method": "heun"}, "converges to the Stratonovich solution"),
+    ({"method": "srk"}, "'srk' needs a pair .increments, areas.*variance dt / 12"),
+    ({"method": "srk", "increments": (PATH.increments, PATH.areas[:7])}, r"need increments of shape \(8, 5, 3\), got"),
+    ({"increments": (PATH.increments, PATH.areas)}, "'euler' takes the increments as one tensor .*only 'srk'"),
 ])
 def test_refusals(change, sentence):
     call = {"sde": make(PARAMS, "ito"), "y0": Y0, "grid": GRID, "increments": PATH.increments} | change
