@@ -1,4 +1,5 @@
-"""Steps that choose themselves: a comet that needs short ones for an hour in a century, and a pulse that is missed.
+"""Steps that choose themselves: a comet that needs short ones for an hour in a century, and a pulse that is
+missed.
 
 Source of the method: Hairer, Norsett, Wanner, "Solving Ordinary Differential Equations I" (1993), section II.4.
 """
@@ -38,9 +39,9 @@ def aphelion(eccentricity: Tensor) -> Tensor:
 class Comet(Figure):
     """One year of a comet by Dormand-Prince 5(4) with chosen steps, and by equal steps of the same method.
 
-    After a period the comet is back where it started, so the distance from there is the error. A step is accepted if
-    its estimated error is below tol (1 + |y|); the next one is 0.9 q^(-1/5) times as long, q = estimate / bound. Six
-    more tolerances run beside the reader's, each row with a clock of its own.
+    After a period the comet is back where it started, so the distance from there is the error. A step is
+    accepted if its estimated error is below tol (1 + |y|); the next one is 0.9 q^(-1/5) times as long, q =
+    estimate / bound. Six more tolerances run beside the reader's, each row with a clock of its own.
     """
     live = {"tol": Knob(1e-3, low=1e-5, high=1e-1, scale="log", label="tolerance"),
             "e": Knob(0.8, low=0.0, high=0.9, label="eccentricity", help="0: a circle; near 1: a long ellipse")}
@@ -49,7 +50,8 @@ class Comet(Figure):
 
     def data(self):
         turn = torch.linspace(0, YEAR, 181)
-        return {"turn": turn, "tolerances": torch.tensor(self.tolerances), "k": torch.arange(float(self.equal[-1])),
+        return {"turn": turn, "tolerances": torch.tensor(self.tolerances),
+                "k": torch.arange(float(self.equal[-1])),
                 "counts": torch.tensor(self.equal, dtype=torch.float32), "bars": torch.arange(3.0),
                 "sun": torch.zeros(1)}
 
@@ -60,7 +62,8 @@ class Comet(Figure):
         y0 = start + 0 * tolerance
         found = integrate_adaptive(gravity, y0, 0.0, YEAR, turns=self.turns, rtol=tolerance, atol=tolerance,
                                    method=self.method)
-        ends, _ = march(gravity, start + 0 * data["counts"][:, None], data["counts"], YEAR, data["k"], (self.method,))
+        ends, _ = march(gravity, start + 0 * data["counts"][:, None], data["counts"], YEAR, data["k"],
+                        (self.method,))
 
         def miss(y):
             return (y[:, :2] - start[:2]).square().sum(-1).sqrt().clamp(min=1e-7, max=1e3)
@@ -71,38 +74,44 @@ class Comet(Figure):
         evaluations = found.evaluations.to(e.dtype)
         low = HIDDEN * torch.ones_like(h)
         return {"orbit_x": e + torch.cos(turn), "orbit_y": torch.sqrt(1 - e * e) * torch.sin(turn),
-                "x": torch.cat([seen.y[:, 0, 0], found.y[:1, 0]]), "y": torch.cat([seen.y[:, 0, 1], found.y[:1, 1]]),
+                "x": torch.cat([seen.y[:, 0, 0], found.y[:1, 0]]),
+                "y": torch.cat([seen.y[:, 0, 1], found.y[:1, 1]]),
                 "t": seen.t[:, 0], "accepted": torch.where(accept, h, low),
                 "rejected": torch.where(tried & ~accept, h, low),
                 "cost": evaluations[1:], "error": error[1:], "my_cost": evaluations[:1], "my_error": error[:1],
-                "equal_cost": TABLEAUS[self.method].new_evaluations * data["counts"], "equal_error": miss(ends[0]),
+                "equal_cost": TABLEAUS[self.method].new_evaluations * data["counts"],
+                "equal_error": miss(ends[0]),
                 "bars": data["bars"], "sun": data["sun"],
                 "counts": torch.stack([found.accepted[0], found.rejected[0], found.evaluations[0]]).to(e.dtype)}
 
     def view(self):
         return View([
-            Panel("A year of the comet: one mark per step", Axis("x", low=-1.2, high=2.0), Axis("y", low=-1.6, high=1.6),
+            Panel("A year of the comet: one mark per step", Axis("x", low=-1.2, high=2.0),
+                  Axis("y", low=-1.6, high=1.6),
                   [Line("orbit_x", "orbit_y", role="truth", label="exact orbit"),
                    Points("x", "y", role="ode", label="steps"), Points("sun", "sun", role="sde", label="sun")],
-                  alt="An ellipse around the sun with the points where steps ended: far apart on the slow outer side, "
-                      "crowded where the comet rushes past the sun. On a circle they are evenly spaced.", equal=True),
+                  alt="An ellipse around the sun with the points where steps ended: far apart on "
+                      "the slow outer side, crowded where the comet rushes past the sun. On a "
+                      "circle they are evenly spaced.", equal=True),
             Panel("Length of the steps", Axis("time t", low=0, high=YEAR),
                   Axis("step h", scale="log", low=5e-3, high=5.0),
                   [Points("t", "accepted", role="ode", label="accepted"),
                    Points("t", "rejected", role="test", label="rejected")],
-                  alt="Step lengths over the year on a log axis: they fall by a factor of ten or more on the way to the "
-                      "sun and rise again after it. Rejected tries lie where the steps have to shrink."),
+                  alt="Step lengths over the year on a log axis: they fall by a factor of ten or more on the "
+                      "way to the sun and rise again after it. Rejected tries lie where the steps have to "
+                      "shrink."),
             Panel("What it took", Axis(""), Axis("number", low=0, high=400),
                   [Bars("bars", "counts", role="ode", names=("accepted", "rejected", "evaluations"))],
-                  alt="Three bars: accepted steps, rejected steps, and evaluations of the right-hand side, about six "
-                      "for every tried step."),
+                  alt="Three bars: accepted steps, rejected steps, and evaluations of the right-hand side, "
+                      "about six for every tried step."),
             Panel("Error for the price", Axis("evaluations of f", scale="log", low=10, high=1000),
                   Axis("distance from the start", scale="log", low=1e-6, high=30),
                   [Line("equal_cost", "equal_error", role="test", label="equal steps"),
                    Line("cost", "error", role="ode", label="chosen steps"),
-                   Points("my_cost", "my_error", role="truth", label="your tolerance")],
-                  alt="Error against evaluations on log axes. For a long ellipse the curve of the chosen steps lies "
-                      "orders of magnitude below that of equal steps; for a circle the two are close.")])
+                   Points("my_cost", "my_error", role="accent", label="your tolerance")],
+                  alt="Error against evaluations on log axes. For a long ellipse the curve of the chosen "
+                      "steps lies orders of magnitude below that of equal steps; for a circle the two are "
+                      "close.")])
 
 
 def injection(t, y: Tensor, at: float, width) -> Tensor:
@@ -121,10 +130,12 @@ def injection_exact(t, at: float, width) -> Tensor:
 @experiment(paper=PAPER)
 @dataclass(frozen=True)
 class MissedPulse(Figure):
-    """A dose is given at t = 6, nothing happens before: the error estimate is zero, so the steps grow tenfold each.
+    """A dose is given at t = 6, nothing happens before: the error estimate is zero, so the steps grow tenfold
+    each.
 
-    An estimate is made of the values that were asked for. If no stage falls into the pulse, every estimate says zero
-    and the solver arrives, content, with y = 0. ``told``: the solve is stopped and started again at the pulse.
+    An estimate is made of the values that were asked for. If no stage falls into the pulse, every estimate says
+    zero and the solver arrives, content, with y = 0. ``told``: the solve is stopped and started again at the
+    pulse.
     """
     told: bool = knob(False, choices=(False, True), label="stop at the pulse")
     live = {"width": Knob(0.5, low=0.02, high=2.0, scale="log", label="width of the pulse", unit="time"),
@@ -146,23 +157,28 @@ class MissedPulse(Figure):
             y = part.y
             t_seen += [part.turns.t[:, 0], end * data["one"]]
             y_seen += [part.turns.y[:, 0, 0], y[0]]
-        error = (y - injection_exact(torch.full_like(width, self.horizon), self.at, width)).abs().clamp(min=1e-8)
+        exact = injection_exact(torch.full_like(width, self.horizon), self.at, width)
+        error = (y - exact).abs().clamp(min=1e-8)
         return {"fine": fine, "exact": injection_exact(fine, self.at, live["width"]), "t": torch.cat(t_seen),
                 "y": torch.cat(y_seen), "widths": data["widths"], "error": error[1:, 0],
-                "asked": tol * torch.ones_like(data["widths"]), "width": live["width"][None], "my_error": error[0]}
+                "asked": tol * torch.ones_like(data["widths"]), "width": live["width"][None],
+                "my_error": error[0]}
 
     def view(self):
         return View([
             Panel("A dose at t = 6", Axis("time t", low=0, high=self.horizon), Axis("y", low=-0.1, high=1.2),
-                  [Line("fine", "exact", role="truth", label="exact"), Line("t", "y", role="ode", label="solver"),
+                  [Line("fine", "exact", role="truth", label="exact"),
+                   Line("t", "y", role="ode", label="solver"),
                    Points("t", "y", role="ode")],
-                  alt="The exact solution is zero, jumps up at six and decays. With a wide pulse the solver's marks "
-                      "follow it; with a narrow one the solver steps from before the pulse to behind it and stays at "
-                      "zero."),
-            Panel("Error at the end, for every width", Axis("width of the pulse", scale="log", low=0.015, high=2.5),
+                  alt="The exact solution is zero, jumps up at six and decays. With a wide pulse the "
+                      "solver's marks follow it; with a narrow one the solver steps from before the pulse to "
+                      "behind it and stays at zero."),
+            Panel("Error at the end, for every width",
+                  Axis("width of the pulse", scale="log", low=0.015, high=2.5),
                   Axis("error at t = 12", scale="log", low=1e-8, high=1),
                   [Line("widths", "error", role="ode", label="true error"),
                    Line("widths", "asked", role="truth", label="tolerance"),
                    Points("width", "my_error", role="test", label="your width")],
-                  alt="True error against the width of the pulse. For wide pulses it lies near the tolerance. Below "
-                      "some width it is the whole solution, 0.05, although the solver reports success.")])
+                  alt="True error against the width of the pulse. For wide pulses it lies near the "
+                      "tolerance. Below some width it is the whole solution, 0.05, although the solver "
+                      "reports success.")])

@@ -1,7 +1,8 @@
 """Results of the thesis that are about solvers: orders, calculi, and the instability of reversible Heun.
 
 Errors of means are computed without sampling: the mean of a linear scheme's state is a product of mean one-step
-matrices, and the integral over a normal increment is a Gauss-Hermite sum. Bounds are those of the project's brief.
+matrices, and the integral over a normal increment is a Gauss-Hermite sum. Bounds are those of the project's
+brief.
 """
 from __future__ import annotations
 
@@ -38,8 +39,8 @@ def reversible_heun_ode(field, y0: torch.Tensor, span: float, steps: int) -> tor
 
 
 @claim(paper=PAPER, where="Instability of reversible Heun (brief, check 2)", uses=USES,
-       says="on y' = -y reversible Heun is accurate at first and unstable in the end: a parasitic factor of modulus "
-            "above 1")
+       says="on y' = -y reversible Heun is accurate at first and unstable in the end: a parasitic factor of "
+            "modulus above 1")
 def reversible_heun_instability() -> Verdict:
     """y' = -y, y(0) = 1, h = 0.1, float64: values at t = 5, 10, 15 and the growth per step at the end."""
     y = reversible_heun_ode(lambda t, y: -y, torch.ones(1, 1, dtype=T64), 15.0, 150)[:, 0, 0]
@@ -49,14 +50,15 @@ def reversible_heun_instability() -> Verdict:
         "exact y(5)": round(math.exp(-5), 4), "factor per step": round(growth, 5)}
     near = all(abs(float(y[10 * t]) - value) <= half for t, (value, half) in at.items())
     holds = near and abs(growth + 1.10499) < 1e-5 and abs(float(y[50]) - math.exp(-5)) < 1e-3
-    return Verdict(measured, "0.0059 (exact 0.0067), -0.13, -19.7 to these digits; the last steps multiply by -1.10499",
-                   holds, note="q - sqrt(1 + q^2) at q = -0.1 is -1.10499")
+    return Verdict(measured, "0.0059 (exact 0.0067), -0.13, -19.7 to these digits; the last steps multiply by "
+                   "-1.10499", holds, note="q - sqrt(1 + q^2) at q = -0.1 is -1.10499")
 
 
 @claim(paper=PAPER, where="Linear stability of reversible Heun (brief, slider 3)", uses=USES,
        says="reversible Heun is stable for y' = lambda y only where h lambda lies between -i and i")
 def reversible_heun_stability_region() -> Verdict:
-    """Largest |factor| of the library's step over a grid of q = h lambda, by applying it to a basis of (y, y^)."""
+    """Largest |factor| of the library's step over a grid of q = h lambda, by applying it to a basis of (y,
+    y^)."""
     re = torch.linspace(-3, 1, 81, dtype=T64).repeat_interleave(81)
     im = torch.linspace(-2, 2, 81, dtype=T64).repeat(81)
     q = torch.complex(re, im)
@@ -75,9 +77,10 @@ def reversible_heun_stability_region() -> Verdict:
                 "library's step against the matrix": same}
     holds = (radius[segment].max() < 1 + 1e-6 and radius[~segment].min() > 1 + 1e-4
              and (ours - radius).abs().max() < 1e-6 and same < 1e-12)
-    return Verdict(measured, "1 on the segment, above 1.0001 at every other of 6561 points, both to 1e-6", bool(holds),
-                   note="at the ends, q = i and q = -i, the two factors coincide and y still grows, like the number of "
-                        "steps: the open segment is stable")
+    return Verdict(measured, "1 on the segment, above 1.0001 at every other of 6561 points, both to 1e-6",
+                   bool(holds),
+                   note="at the ends, q = i and q = -i, the two factors coincide and y still grows, like the "
+                        "number of steps: the open segment is stable")
 
 
 @claim(paper=PAPER, where="Numerical solvers (orders)", uses=USES,
@@ -97,8 +100,8 @@ def solver_orders() -> Verdict:
     return Verdict(measured, "fitted order within 0.15 of "
                    + ", ".join(f"{p} ({name})" for name, p in expected.items()),
                    all(abs(measured[n] - p) < 0.15 for n, p in expected.items()),
-                   note="on a nonlinear pendulum tsit5 shows 5.3 to 5.7 at these step counts: its leading error term is so "
-                        "small that the next one is seen")
+                   note="on a nonlinear pendulum tsit5 shows 5.3 to 5.7 at these step counts: its leading "
+                        "error term is so small that the next one is seen")
 
 
 def strong_slope(sde: SDE, method: str, channels: int, exact=None, *, y0, levels=(16, 32, 64, 128), fine=4096,
@@ -128,15 +131,17 @@ def _two_noises() -> SDE:
 
 @claim(paper=PAPER, where="Reversible Heun (strong orders)", seeds=1,
        uses=("nde_lab.solvers.reversible_heun", "nde_lab.solvers.euler_maruyama", "nde_lab.solvers.milstein"),
-       says="reversible Heun converges strongly to the Stratonovich solution, with order 1/2 in general and 1 for "
-            "additive noise")
+       says="reversible Heun converges strongly to the Stratonovich solution, with order 1/2 in general and 1 "
+            "for additive noise")
 def solver_strong_orders() -> Verdict:
-    """400 paths to t = 1 in float64, n = 16, 32, 64, 128. GBM has a closed form; the other two, a nonlinear drift with
-    additive noise and two noises that do not commute, are compared with the same scheme at n = 4096."""
+    """400 paths to t = 1 in float64, n = 16, 32, 64, 128. GBM has a closed form; the other two, a nonlinear
+    drift with additive noise and two noises that do not commute, are compared with the same scheme at n =
+    4096."""
     one = torch.ones(1, dtype=T64)
     gbm = lambda W: forms.gbm_exact(W, one, a=0.5, b=0.7)      # noqa: E731
     strat = lambda W: forms.gbm_exact(W, one, a=0.5, b=0.7, calculus="stratonovich")      # noqa: E731
-    ito, middle = (SDE(lambda t, y: 0.5 * y, lambda t, y: 0.7 * y, sde_type=kind) for kind in ("ito", "stratonovich"))
+    ito, middle = (SDE(lambda t, y: 0.5 * y, lambda t, y: 0.7 * y, sde_type=kind)
+                   for kind in ("ito", "stratonovich"))
     added = SDE(lambda t, y: torch.sin(y) - y, lambda t, y: (0.7 + 0 * y)[..., None], noise_type="additive",
                 sde_type="stratonovich")
     measured = {
@@ -145,7 +150,8 @@ def solver_strong_orders() -> Verdict:
         "reversible Heun, two noises that do not commute": strong_slope(_two_noises(), "reversible_heun", 2,
                                                                         y0=[0.5, 0.0]),
         "reversible Heun, additive": strong_slope(added, "reversible_heun", 1, y0=[1.0]),
-        "reversible Heun, one multiplicative noise": strong_slope(middle, "reversible_heun", 1, strat, y0=[1.0])}
+        "reversible Heun, one multiplicative noise": strong_slope(middle, "reversible_heun", 1, strat,
+                                                                 y0=[1.0])}
     expected = dict(zip(measured, (0.5, 1.0, 0.5, 1.0, 1.0), strict=True))
     holds = all(abs(measured[name] - p) < 0.15 for name, p in expected.items())
     return Verdict({n: round(v, 3) for n, v in measured.items()},
@@ -156,8 +162,9 @@ def solver_strong_orders() -> Verdict:
 def mean_after(step, size: int, steps: int, nodes: int = 12) -> np.ndarray:
     """E of the state after ``steps`` steps of a linear scheme: step(matrix (k, size), dW (k, 1)) -> (k, size).
 
-    A linear step maps a state by a random matrix, independent from step to step, so the mean is multiplied by the mean
-    matrix; its entries are polynomials of a normal increment, which Gauss-Hermite nodes integrate exactly.
+    A linear step maps a state by a random matrix, independent from step to step, so the mean is multiplied by
+    the mean matrix; its entries are polynomials of a normal increment, which Gauss-Hermite nodes integrate
+    exactly.
     """
     x, weight = np.polynomial.hermite_e.hermegauss(nodes)
     weight = weight / weight.sum()
@@ -172,9 +179,11 @@ def mean_after(step, size: int, steps: int, nodes: int = 12) -> np.ndarray:
 
 @claim(paper=PAPER, where="Numerical solvers (weak orders)",
        uses=("nde_lab.solvers.reversible_heun", "nde_lab.solvers.euler_maruyama", "nde_lab.solvers.milstein"),
-       says="the mean converges faster than the paths: weak order 1 for Euler-Maruyama, Milstein and Heun's methods")
+       says="the mean converges faster than the paths: weak order 1 for Euler-Maruyama, Milstein and Heun's "
+            "methods")
 def solver_weak_orders() -> Verdict:
-    """Mean of dX = 0.5 X dt + 0.7 X dW at t = 1 for n = 8, 16, 32, 64, without sampling; Heun's in their calculus."""
+    """Mean of dX = 0.5 X dt + 0.7 X dW at t = 1 for n = 8, 16, 32, 64, without sampling; Heun's in their
+    calculus."""
     a, b, steps = 0.5, 0.7, [8, 16, 32, 64]
     kinds = {"euler": "ito", "milstein": "ito", "heun": "stratonovich", "reversible_heun": "stratonovich"}
     measured = {}
@@ -183,7 +192,7 @@ def solver_weak_orders() -> Verdict:
         truth = math.exp(a if kind == "ito" else a + b * b / 2)
         errors = []
         for n in steps:
-            if name == "reversible_heun":         # its state is (y, y^); drift and diffusion are functions of y^
+            if name == "reversible_heun":         # its state is (y, y^), drift and diffusion are read at y^
                 scheme = _reversible(sde, 1 / n)
                 errors.append(abs((mean_after(scheme, 2, n) @ [1.0, 1.0])[0] - truth))
             else:
@@ -212,7 +221,8 @@ def _reversible(sde: SDE, h: float):
 @claim(paper=PAPER, where="Pitfalls (non-smooth activations)", uses=USES,
        says="a ReLU field reduces the observed order; a smooth one of the same shape does not")
 def kinks_reduce_the_order() -> Verdict:
-    """y' = 0.3 + 0.25 relu(y - 0.37), 40 starts, RK4, N = 16 .. 128, float64; against softplus with width 0.25."""
+    """y' = 0.3 + 0.25 relu(y - 0.37), 40 starts, RK4, N = 16 .. 128, float64; against softplus with width
+    0.25."""
     y0 = torch.linspace(-0.4, 0.2, 40, dtype=T64)[:, None]
     steps, measured = [16, 32, 64, 128], {}
     fields = {"relu": torch.relu, "softplus": lambda x: 0.25 * torch.log1p(torch.exp(4 * x))}

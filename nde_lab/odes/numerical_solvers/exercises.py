@@ -28,8 +28,8 @@ def largest_step(answer):
         require(h > 0, f"for λ = {rate:g} you give h = {h:.3g}; a step is positive.")
         for share, grows in ((0.99, False), (1.01, True)):
             size = abs(1 - share * h * rate) ** 2000
-            require((size > 1) == grows, f"with λ = {rate:g} and a step of {share} times your h = {h:.3g}, 2000 steps "
-                    f"multiply |y| by {size:.3g}; it should {'grow' if grows else 'shrink'} there.")
+            require((size > 1) == grows, f"with λ = {rate:g} and a step of {share} times your h = {h:.3g}, "
+                    f"2000 steps multiply |y| by {size:.3g}; it should {'grow' if grows else 'shrink'} there.")
     return "for λ = 0.5, 3 and 80, one percent less than your step decays and one percent more explodes."
 
 
@@ -37,19 +37,21 @@ def largest_step(answer):
                  "The error is close to C / N^p. Divide that equation for two values of N.",
                  "Solve error (N / N')^p = wanted for N', and round up."))
 def steps_needed(answer):
-    """answer(error, N, p, wanted) -> how many steps bring a method of order p from ``error`` at N to ``wanted``."""
+    """answer(error, N, p, wanted) -> how many steps bring a method of order p from ``error`` at N to
+    ``wanted``."""
     for error, n, p, wanted in ((1e-2, 50, 1, 1e-4), (3e-3, 40, 2, 1e-6), (1e-4, 20, 4, 1e-9)):
         exact = n * (error / wanted) ** (1 / p)
         got = float(answer(error, n, p, wanted))
         require(abs(got / exact - 1) < 0.02 + 1.5 / exact,
-                f"a method of order {p} has the error {error:g} with {n} steps; for {wanted:g} you take {got:.6g}, the law "
-                f"C / N^{p} asks for {exact:.6g}.")
+                f"a method of order {p} has the error {error:g} with {n} steps; for {wanted:g} you take "
+                f"{got:.6g}, the law C / N^{p} asks for {exact:.6g}.")
     y0, truth = torch.tensor([[1.0, 0.0]], dtype=T64), math.cos(6.0)
-    error = abs(float(integrate_ode(oscillator, y0, Grid(0.0, 6.0, 100), method="rk4", save="last")[0, 0]) - truth)
-    n = math.ceil(float(answer(error, 100, 4, 1e-8)))
-    got = abs(float(integrate_ode(oscillator, y0, Grid(0.0, 6.0, n), method="rk4", save="last")[0, 0]) - truth)
-    return (f"your number follows the law for orders 1, 2 and 4; on the oscillator RK4 with {n} steps, your number for "
-            f"1e-8, has the error {got:.2g}.")
+
+    def miss(n):
+        return abs(float(integrate_ode(oscillator, y0, Grid(0.0, 6.0, n), save="last")[0, 0]) - truth)
+    n = math.ceil(float(answer(miss(100), 100, 4, 1e-8)))
+    return (f"your number follows the law for orders 1, 2 and 4; on the oscillator RK4 with {n} steps, "
+            f"your number for 1e-8, has the error {miss(n):.2g}.")
 
 
 @exercise(hints=("A method of order 2 needs the slope in the middle of the step, or the mean of both ends.",
@@ -77,21 +79,24 @@ def second_order(answer):
 
 
 @exercise(hints=("The solver sees the dose only where it evaluates. Where does it not look?",
-                 "Before the dose the estimate is zero, so each step is ten times the one before. Make the dose short.",
-                 "With the dose at 6, a width of 0.1 is stepped over at a tolerance of 1e-4; so is any smaller one."))
+                 "Before the dose the estimate is zero, so each step is ten times the one before. Make the "
+                 "dose short.",
+                 "With the dose at 6, a width of 0.1 is stepped over; so is any smaller one."))
 def fool_the_solver(answer):
     """answer = (at, width): a dose in 1 < at < 10 that dopri5 misses at tolerance 1e-8, reporting success."""
     at, width = map(float, answer)
     require(1 < at < 10, f"give the dose between t = 1 and t = 10, yours is at {at:g}.")
     require(0.01 <= width <= 2, f"the width must lie between 0.01 and 2, yours is {width:g}.")
     w = torch.tensor([[width]], dtype=T64)
-    found = integrate_adaptive(lambda t, y: injection(t, y, at, w), 0 * w, 0.0, 12.0, turns=400, rtol=1e-8, atol=1e-8)
+    found = integrate_adaptive(lambda t, y: injection(t, y, at, w), 0 * w, 0.0, 12.0, turns=400, rtol=1e-8,
+                               atol=1e-8)
     truth = float(injection_exact(torch.tensor([[12.0]], dtype=T64), at, w))
     wrong = abs(float(found.y) - truth)
     require(bool(found.ok), "the solver did not reach t = 12 in 400 tries, so it does not claim success.")
-    require(wrong > 1e-4, f"the solver took {int(found.accepted)} steps and is off by {wrong:.2g}: it saw the dose.")
-    return (f"the solver reports success after {int(found.accepted)} steps at tolerance 1e-8, and is off by {wrong:.2g}, "
-            f"{wrong / 1e-8:.0e} times that.")
+    require(wrong > 1e-4, f"the solver took {int(found.accepted)} steps and is off by {wrong:.2g}: it saw "
+            "the dose.")
+    return (f"the solver reports success after {int(found.accepted)} steps at tolerance 1e-8, and is off by "
+            f"{wrong:.2g}, {wrong / 1e-8:.0e} times that.")
 
 
 @exercise(hints=("Which process does Heun's scheme find if it gets the Ito drift as it is?",
@@ -106,6 +111,6 @@ def stratonovich_drift(answer):
         x = integrate(sde, torch.ones(200, 1, dtype=T64), grid, noise.increments, method="heun", save="last")
         exact = forms.gbm_exact(noise.increments.sum(0), torch.ones((), dtype=T64), a=a, b=b)
         off = float(((x / exact).log()).mean())
-        require(abs(off) < 0.01, f"with a = {a:g}, b = {b:g} Heun's paths end at e^({off:+.3f}) times Ito's, on average; "
-                f"b²/2 is {b * b / 2:.3f}.")
+        require(abs(off) < 0.01, f"with a = {a:g}, b = {b:g} Heun's paths end at e^({off:+.3f}) times Ito's, "
+                f"on average; b²/2 is {b * b / 2:.3f}.")
     return "Heun with your drift follows Ito's exact paths within 1 %, on 200 paths for two pairs (a, b)."

@@ -1,8 +1,9 @@
-"""Closed forms of the chapter: growth factors of one step, boundaries of stability, and the solutions they are held to.
+"""Closed forms of the chapter: growth factors of one step, boundaries of stability, and the solutions they are
+held to.
 
-Complex numbers are pairs (real part, imaginary part) of tensors, because the page's programs know real numbers only.
-Sources: Hairer and Wanner, "Solving Ordinary Differential Equations II" (1996), sections IV.2 and IV.3 (stability);
-Kidger, "On Neural Differential Equations" (2022; reversible Heun); Kloeden and Platen (1992),
+Complex numbers are pairs (real part, imaginary part) of tensors, because the page's programs know real numbers
+only. Sources: Hairer and Wanner, "Solving Ordinary Differential Equations II" (1996), sections IV.2 and IV.3
+(stability); Kidger, "On Neural Differential Equations" (2022; reversible Heun); Kloeden and Platen (1992),
 section 4.4 (linear SDEs that can be solved).
 """
 from __future__ import annotations
@@ -15,8 +16,8 @@ from torch import Tensor
 
 Pair = tuple[Tensor, Tensor]
 
-# One explicit Runge-Kutta step on y' = lambda y multiplies y by R(q), q = h lambda, a polynomial: these coefficients.
-# The first p + 1 of a method of order p are those of e^q.
+# One explicit Runge-Kutta step on y' = lambda y multiplies y by R(q), q = h lambda, a polynomial: these
+# coefficients. The first p + 1 of a method of order p are those of e^q.
 GROWTH = {"euler": (1.0, 1.0), "midpoint": (1.0, 1.0, 1 / 2), "bosh3": (1.0, 1.0, 1 / 2, 1 / 6),
           "rk4": (1.0, 1.0, 1 / 2, 1 / 6, 1 / 24), "dopri5": (1.0, 1.0, 1 / 2, 1 / 6, 1 / 24, 1 / 120, 1 / 600)}
 
@@ -41,8 +42,8 @@ def root(a: Pair) -> Pair:
 def growth(method: str, q: Pair) -> Tensor:
     """|R(q)|: what one step of ``method`` multiplies |y| by, on y' = lambda y with q = h lambda.
 
-    method: a key of GROWTH, "implicit euler" (1 / (1 - q)), "trapezoid" ((1 + q/2) / (1 - q/2)), "reversible heun"
-    (the larger of its two roots) or "exact" (|e^q|). ValueError for another name.
+    method: a key of GROWTH, "implicit euler" (1 / (1 - q)), "trapezoid" ((1 + q/2) / (1 - q/2)), "reversible
+    heun" (the larger of its two roots) or "exact" (|e^q|). ValueError for another name.
     """
     re, im = q
     if method == "exact":
@@ -67,9 +68,9 @@ def growth(method: str, q: Pair) -> Tensor:
 def reversible_heun_roots(q: Pair) -> tuple[Pair, Pair]:
     """The two factors q + sqrt(1 + q^2) (close to e^q) and q - sqrt(1 + q^2) (the parasite), of product -1.
 
-    They are the eigenvalues of the update of (y, y^), ((1 + q, q^2/2), (2, q - 1)), of trace 2q and determinant -1.
-    Both have size 1 exactly when q lies on the imaginary axis between -i and i; at q = i and q = -i they coincide
-    and the matrix is not diagonal, so that y still grows, like the number of steps.
+    They are the eigenvalues of the update of (y, y^), ((1 + q, q^2/2), (2, q - 1)), of trace 2q and determinant
+    -1. Both have size 1 exactly when q lies on the imaginary axis between -i and i; at q = i and q = -i they
+    coincide and the matrix is not diagonal, so that y still grows, like the number of steps.
     """
     re, im = q
     square = times(q, q)
@@ -78,9 +79,11 @@ def reversible_heun_roots(q: Pair) -> tuple[Pair, Pair]:
 
 
 def reversible_heun(f, t: float, y: Tensor, h: float, steps: int) -> Tensor:
-    """All states (steps + 1, *y.shape) of the reversible Heun method for y' = f(t, y): the thesis's scheme, no noise.
+    """All states (steps + 1, *y.shape) of the reversible Heun method for y' = f(t, y): the thesis's scheme, no
+    noise.
 
-    y^' = 2y - y^ + h f,  f' = f(t + h, y^'),  y' = y + h (f + f') / 2, started at y^ = y. One evaluation a step.
+    y^' = 2y - y^ + h f,  f' = f(t + h, y^'),  y' = y + h (f + f') / 2, started at y^ = y. One evaluation a
+    step.
     """
     hat, slope, states = y, f(t, y), [y]
     for k in range(steps):
@@ -115,7 +118,8 @@ def boundary(method: str, points: int = 240) -> tuple[list[float], list[float]]:
 
 
 def gbm_exact(W: Tensor, t: Tensor, *, a, b, calculus: str = "ito") -> Tensor:
-    """X_t of dX = a X dt + b X dW from X_0 = 1: exp((a - b^2/2) t + b W_t) (Ito), exp(a t + b W_t) (Stratonovich)."""
+    """X_t of dX = a X dt + b X dW from X_0 = 1: exp((a - b^2/2) t + b W_t) (Ito), exp(a t + b W_t)
+    (Stratonovich)."""
     return torch.exp((a - b * b / 2 if calculus == "ito" else a) * t + b * W)
 
 

@@ -1,7 +1,7 @@
 """Solvers of SDEs: strong against weak error on one set of paths, and two calculi for one set of symbols.
 
-Sources: Kloeden and Platen, "Numerical Solution of SDEs" (1992), chapters 4, 9 and 10; Roessler, SIAM J. Numer. Anal.
-48 (2010), for "srk"; Kidger, "On Neural Differential Equations" (2022), for the choice of a calculus.
+Sources: Kloeden and Platen, "Numerical Solution of SDEs" (1992), chapters 4, 9 and 10; Roessler, SIAM J. Numer.
+Anal. 48 (2010), for "srk"; Kidger, "On Neural Differential Equations" (2022), for the choice of a calculus.
 """
 from __future__ import annotations
 
@@ -16,19 +16,22 @@ from nde_lab.odes.numerical_solvers import forms
 from nde_lab.odes.numerical_solvers.stiffness import PAPER, Figure
 from nde_lab.random import Normal
 from nde_lab.solvers import SDE, Grid, integrate
-from nde_lab.views import Axis, Line, Panel, Points, View
+from nde_lab.views import Axis, Bars, Line, Panel, Points, View
 
 FINE = 128                          # steps of the finest level
 LEVELS = (4, 8, 16, 32, 64, 128)
 METHODS = {"euler": ("test", "Euler-Maruyama"), "milstein": ("ode", "Milstein"), "srk": ("accent", "SRK")}
 FLOOR = 1e-8
+BARS = {"strong_euler": "E-M paths", "weak_euler": "E-M mean", "strong_milstein": "Milstein paths",
+        "weak_milstein": "Milstein mean", "strong_srk": "SRK paths"}
 
 
 def coarse(z: Tensor, area: Tensor, n: int) -> tuple[Tensor, Tensor]:
-    """Increments and space-time areas of n equal steps of [0, 1] from standard normals of FINE steps, (n, B, 1) each.
+    """Increments and space-time areas of n equal steps of [0, 1] from standard normals of FINE steps, (n, B, 1)
+    each.
 
-    z, area: (FINE, B). The same paths at every n: the increments of a step are added up, and the area of a long step
-    is made of the areas and the position of its short ones.
+    z, area: (FINE, B). The same paths at every n: the increments of a step are added up, and the area of a long
+    step is made of the areas and the position of its short ones.
     """
     size = FINE // n
     dW = (z / math.sqrt(FINE)).reshape(n, size, -1)
@@ -59,18 +62,20 @@ def mirrored(z: Tensor) -> Tensor:
 class StrongWeak(Figure):
     """Three schemes at six step sizes on the *same* 1500 paths, against the closed form on those paths.
 
-    Strong error: the root mean square distance of the ends. Weak error of the mean: the distance of the mean ends.
-    Both use common random numbers (the exact ends belong to the same noise), so little of the sampling error is left.
-    noise "multiplicative": dX = a X dt + b X dW; "additive": b does not meet X, and Euler-Maruyama is Milstein.
+    Strong error: the root mean square distance of the ends. Weak error of the mean: the distance of the mean
+    ends. Both use common random numbers (the exact ends belong to the same noise), so little of the sampling
+    error is left. noise "multiplicative": dX = a X dt + b X dW; "additive": b does not meet X, and
+    Euler-Maruyama is Milstein.
     """
     noise: str = knob("multiplicative", choices=("multiplicative", "additive"), label="noise")
-    live = {"n": Knob(8.0, low=4.0, high=128.0, scale="log", label="steps n of the path"),
+    live = {"n": Knob(8, low=4, high=128, scale="log", label="steps n of the path"),
             "a": Knob(1.0, low=-2.0, high=2.0, label="drift a"),
             "b": Knob(0.6, low=0.0, high=1.5, label="noise b")}
     pairs = 750
 
     def data(self):
-        return {"grid": torch.linspace(0, 1, FINE + 1), "levels": torch.tensor(LEVELS, dtype=torch.float32)}
+        return {"grid": torch.linspace(0, 1, FINE + 1), "levels": torch.tensor(LEVELS, dtype=torch.float32),
+                "bars": torch.arange(float(len(BARS)))}
 
     def draws(self):
         return Draws(start={"z": Normal((FINE, self.pairs)), "area": Normal((FINE, self.pairs))})
@@ -91,7 +96,7 @@ class StrongWeak(Figure):
         one_path = torch.cat([torch.zeros(1), z[:, 0].cumsum(0) / math.sqrt(FINE)])
         x0 = torch.ones(2 * self.pairs, 1)
         chosen = 2 ** torch.floor(torch.log2(live["n"]) + 0.5)            # the nearest level
-        out = {"t": grid, "exact": exact(one_path, grid, a=a, b=b), "levels": levels}
+        out = {"t": grid, "exact": exact(one_path, grid, a=a, b=b), "levels": levels, "bars": data["bars"]}
         errors, paths = {m: [] for m in METHODS}, {"euler": 0 * grid, "milstein": 0 * grid}
         place = torch.arange(FINE + 1)
         for n in LEVELS:
@@ -110,6 +115,9 @@ class StrongWeak(Figure):
             out |= {f"strong_{m}": found.square().mean(1).sqrt().clamp(min=FLOOR),
                     f"weak_{m}": found.mean(1).abs().clamp(min=FLOOR)}
         out |= {f"path_{m}": path for m, path in paths.items()}
+        place = torch.arange(len(LEVELS)) - (len(LEVELS) - 1) / 2          # log2 n, centred
+        out["orders"] = torch.stack([-(place * torch.log2(out[name])).sum() / (place * place).sum()
+                                     for name in BARS]).clamp(-0.5, 2.5)
         return out | {"half": out["strong_euler"][0] * (levels[0] / levels).sqrt(),
                       "whole": out["weak_euler"][0] * levels[0] / levels,
                       "mine": chosen[None]} | {
@@ -126,19 +134,26 @@ class StrongWeak(Figure):
                   [Line("t", "exact", role="truth", label="exact"),
                    Line("t", "path_euler", role="test", label="Euler-Maruyama"),
                    Line("t", "path_milstein", role="ode", label="Milstein")],
-                  alt="A jagged exact path and two polygons with few corners that follow it on the same noise. With "
-                      "more steps both come closer, Milstein's faster where noise is multiplicative."),
-            Panel("Strong error: path by path", steps, Axis("root mean square error", scale="log", low=1e-5, high=3),
+                  alt="A jagged exact path and two polygons with few corners that follow it on the same "
+                      "noise. With more steps both come closer, Milstein's faster where noise is "
+                      "multiplicative."),
+            Panel("Strong error: path by path", steps,
+                  Axis("root mean square error", scale="log", low=1e-5, high=3),
                   [*errors("strong"), Line("levels", "half", role="truth", label="slope -1/2"),
                    Points("mine", "my_strong", role="truth")],
-                  alt="Root mean square error of the end against the number of steps, log axes. With multiplicative "
-                      "noise Euler-Maruyama follows the dotted slope one half, Milstein falls with slope 1 and SRK with "
-                      "slope one and a half."),
+                  alt="Root mean square error of the end against the number of steps, log axes. With "
+                      "multiplicative noise Euler-Maruyama follows the dotted slope one half, Milstein falls "
+                      "with slope 1 and SRK with slope one and a half."),
             Panel("Weak error: of the mean", steps, Axis("error of the mean", scale="log", low=1e-6, high=3),
                   [*errors("weak"), Line("levels", "whole", role="truth", label="slope -1"),
                    Points("mine", "my_weak", role="truth")],
-                  alt="Error of the mean end against the number of steps, log axes. Euler-Maruyama and Milstein fall "
-                      "together with slope 1; SRK lies far below.")])
+                  alt="Error of the mean end against the number of steps, log axes. Euler-Maruyama and "
+                      "Milstein fall together with slope 1; SRK lies far below."),
+            Panel("Fitted orders", Axis(""), Axis("order", low=-0.1, high=2.6),
+                  [Bars("bars", "orders", role="sde", names=tuple(BARS.values()))],
+                  alt="Five bars, the fitted orders: between one half and one for the paths of "
+                      "Euler-Maruyama, near one for its mean and for both errors of Milstein, one and a "
+                      "half or more for SRK.")])
 
 
 @experiment(paper=PAPER)
@@ -146,12 +161,13 @@ class StrongWeak(Figure):
 class TwoCalculi(Figure):
     """dX = sigma X dW: Euler-Maruyama finds Ito's process, Heun finds Stratonovich's, on the same noise.
 
-    Ito: X = exp(sigma W - sigma^2 t / 2), mean 1. Stratonovich: X = exp(sigma W), mean exp(sigma^2 t / 2). Adding
-    c sigma^2 X / 2 to the drift that Euler-Maruyama gets moves it from one (c = 0) to the other (c = 1).
+    Ito: X = exp(sigma W - sigma^2 t / 2), mean 1. Stratonovich: X = exp(sigma W), mean exp(sigma^2 t / 2).
+    Adding c sigma^2 X / 2 to the drift that Euler-Maruyama gets moves it from one (c = 0) to the other (c = 1).
     """
     steps: int = knob(64, choices=(8, 64), label="steps")
     live = {"sigma": Knob(1.0, low=0.0, high=1.5, label="noise σ", unit="per √time"),
-            "c": Knob(0.0, low=0.0, high=1.0, label="correction c", help="share of σ²X/2 added to the Ito drift")}
+            "c": Knob(0.0, low=0.0, high=1.0, label="correction c",
+                      help="share of σ²X/2 added to the Ito drift")}
     pairs, fine = 1000, 64
 
     def data(self):
@@ -190,10 +206,10 @@ class TwoCalculi(Figure):
                     Line("t", f"{kind}_heun", role="accent", label="Heun")]
         return View([
             Panel("dX = σX dW, one path", Axis("time t", low=0, high=1), Axis("X"), marks("path"),
-                  alt="One path of Brownian motion, four curves: Euler-Maruyama lies on Itô's exact solution, Heun on "
-                      "Stratonovich's, and the two part like e to the σ²t/2. With c = 1 Euler-Maruyama moves to the "
-                      "other one."),
+                  alt="One path of Brownian motion, four curves: Euler-Maruyama lies on Itô's exact "
+                      "solution, Heun on Stratonovich's, and the two part like e to the σ²t/2. With c = 1 "
+                      "Euler-Maruyama moves to the other one."),
             Panel("Mean of 2000 paths", Axis("time t", low=0, high=1), Axis("mean of X", low=0.5, high=3.2),
                   marks("mean"),
-                  alt="Means over time: Euler-Maruyama's stays near one, Heun's rises like e to the σ²t/2, whatever the "
-                      "number of steps.")])
+                  alt="Means over time: Euler-Maruyama's stays near one, Heun's rises like e to the σ²t/2, "
+                      "whatever the number of steps.")])

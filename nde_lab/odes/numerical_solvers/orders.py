@@ -57,10 +57,11 @@ RANGES = {"oscillator": (-1.6, 1.6), "logistic": (0.0, 1.1), "kinked": (0.0, 3.5
 
 
 def march(f, y0: Tensor, counts: Tensor, span: float, turns: Tensor, methods=METHODS):
-    """Every method with every number of steps at once: row i takes counts[i] equal steps over ``span``, then waits.
+    """Every method with every number of steps at once: row i takes counts[i] equal steps over ``span``, then
+    waits.
 
-    y0: (B, D). counts: (B,) whole numbers as floats. turns: 0 .. max(counts) - 1, (n,). Returns (final states, one
-    (B, D) per method, and all states of the first coordinate, one (n, B) per method).
+    y0: (B, D). counts: (B,) whole numbers as floats. turns: 0 .. max(counts) - 1, (n,). Returns (final states,
+    one (B, D) per method, and all states of the first coordinate, one (n, B) per method).
     """
     n = counts[:, None]
     h = span / n
@@ -78,12 +79,12 @@ def march(f, y0: Tensor, counts: Tensor, span: float, turns: Tensor, methods=MET
 class Orders(Figure):
     """Error at t = 6 (root mean square of two coordinates) against the number of steps N, in float32.
 
-    A method of order p has an error close to C h^p, so halving h divides it by 2^p: a straight line of slope -p on
-    log axes, until rounding, about 1e-7 of y per step, takes over. "kinked" has a field with a kink, and the orders
-    above 2 are gone. The bars compare N with 2N: log2 of the ratio of their errors.
+    A method of order p has an error close to C h^p, so halving h divides it by 2^p: a straight line of slope -p
+    on log axes, until rounding, about 1e-7 of y per step, takes over. "kinked" has a field with a kink, and the
+    orders above 2 are gone. The bars compare N with 2N: log2 of the ratio of their errors.
     """
     problem: str = knob("oscillator", choices=tuple(FIELDS), label="problem")
-    live = {"N": Knob(16.0, low=6.0, high=64.0, scale="log", label="steps N")}
+    live = {"N": Knob(16, low=6, high=64, scale="log", label="steps N")}
     counts = (6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 
     def data(self):
@@ -99,7 +100,8 @@ class Orders(Figure):
         truth = exact(self.problem, torch.full_like(counts, SPAN))
         t = torch.clamp((data["k"] + 1) / N, max=1.0) * SPAN       # what comes after the last step stays there
         zero = torch.zeros(1)
-        out = {"t": torch.cat([zero, t]), "fine": data["fine"], "exact": exact(self.problem, data["fine"])[:, 0],
+        out = {"t": torch.cat([zero, t]), "fine": data["fine"],
+               "exact": exact(self.problem, data["fine"])[:, 0],
                "counts": data["counts"], "bars": data["bars"], "both": counts[:2]}
         slopes = []
         for m, end, path in zip(METHODS, ends, paths, strict=True):
@@ -119,20 +121,21 @@ class Orders(Figure):
                   Axis("y", "linear", *RANGES[self.problem]),
                   [Line("fine", "exact", role="truth", label="exact"),
                    *(Line("t", f"path_{m}", role=ROLES[m], label=NAMES[m]) for m in shown)],
-                  alt="The exact solution and three numerical ones of N steps each. With few steps Euler leaves the "
-                      "exact curve and the midpoint method stays near it; RK4 is hardly told apart from it."),
+                  alt="The exact solution and three numerical ones of N steps each. With few steps Euler "
+                      "leaves the exact curve and the midpoint method stays near it; RK4 is hardly told "
+                      "apart from it."),
             Panel("Error at t = 6, halved when?", Axis("steps N", scale="log", low=5, high=150),
-                  Axis("error", scale="log", low=1e-8, high=3), [*lines, *here],
-                  alt="Error against the number of steps on log axes: straight lines that fall with slopes 1, 2, 4 "
-                      "and 5, the steep ones down to a rough floor near one ten-millionth, the rounding of float32. "
-                      "Points mark N and 2N."),
+                  Axis("error", scale="log", low=1e-8, high=10), [*lines, *here],
+                  alt="Error against the number of steps on log axes: straight lines that fall with slopes "
+                      "1, 2, 4 and 5, the steep ones down to a rough floor near one ten-millionth, the "
+                      "rounding of float32. Points mark N and 2N."),
             Panel("Measured order: log₂ of error(N) / error(2N)", Axis(""), Axis("order", low=-1, high=6.5),
-                  [Bars("bars", "slopes", role="sde", names=("Euler", "midpoint", "RK4", "DP"))],
-                  alt="Four bars, the orders measured between N and 2N steps: near 1, 2, 4 and 5 on a smooth problem "
-                      "while errors are above the floor; near zero or at random on it."),
+                  [Bars("bars", "slopes", role="ode", names=("Euler", "midpoint", "RK4", "DP"))],
+                  alt="Four bars, the orders measured between N and 2N steps: near 1, 2, 4 and 5 on a smooth "
+                      "problem while errors are above the floor; near zero or at random on it."),
             Panel("The same errors, by cost", Axis("evaluations of f", scale="log", low=5, high=1000),
-                  Axis("error", scale="log", low=1e-8, high=3),
+                  Axis("error", scale="log", low=1e-8, high=10),
                   [Line(f"cost_{m}", f"error_{m}", role=ROLES[m], label=NAMES[m]) for m in METHODS],
-                  alt="The same errors against the number of evaluations of the right-hand side, one per step for "
-                      "Euler and two, four and six for the others. For an error of a thousandth on a smooth problem the "
-                      "methods of higher order are the cheapest all the same.")])
+                  alt="The same errors against the number of evaluations of the right-hand side, one per "
+                      "step for Euler and two, four and six for the others. For an error of a thousandth on "
+                      "a smooth problem the methods of higher order are the cheapest all the same.")])

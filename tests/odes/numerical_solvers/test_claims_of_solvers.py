@@ -32,7 +32,8 @@ def forgetful(f, t, y, h):
 
 RIGHT = {"largest_step": lambda rate: 2 / rate,
          "steps_needed": lambda e, n, p, w: math.ceil(n * (e / w) ** (1 / p)),
-         "second_order": heun, "fool_the_solver": (6.0, 0.1), "stratonovich_drift": lambda x, a, b: (a - b * b / 2) * x}
+         "second_order": heun, "fool_the_solver": (6.0, 0.1),
+         "stratonovich_drift": lambda x, a, b: (a - b * b / 2) * x}
 WRONG = {"largest_step": (lambda rate: 1 / rate, "it should grow"),
          "steps_needed": (lambda e, n, p, w: n * e / w, "asks for 2190"),
          "second_order": (forgetful, "order 1"), "fool_the_solver": ((6.0, 1.0), "it saw the dose"),
@@ -53,7 +54,8 @@ def test_wrong_answers_hear_what_was_measured(name):
     assert getattr(check, name)(RIGHT[name]).passed        # and the count of attempts is back at zero
 
 
-@pytest.mark.parametrize(("answer", "words"), [((20.0, 0.1), "between t = 1 and t = 10"), ((6.0, 0.001), "between 0.01")])
+@pytest.mark.parametrize(("answer", "words"), [((20.0, 0.1), "between t = 1 and t = 10"),
+                                               ((6.0, 0.001), "between 0.01")])
 def test_doses_out_of_range_are_refused(answer, words):
     assert words in check.fool_the_solver(answer).says
     check.fool_the_solver((6.0, 0.1))

@@ -38,7 +38,8 @@ def test_the_view_draws_only_what_is_observed(cls):
 @settings(max_examples=6, deadline=None)
 @given(data=st.data(), cls=st.sampled_from(ALL))
 def test_every_knob_gives_a_finite_picture(data, cls):
-    knobs = {n: data.draw(st.sampled_from(k.choices) if k.choices else st.floats(k.low, k.high))
+    knobs = {n: data.draw(st.sampled_from(k.choices) if k.choices
+                          else (st.integers if isinstance(k.default, int) else st.floats)(k.low, k.high))
              for n, k in {**cls.fixed, **cls.live}.items()}
     configure(cls, knobs)
     for name, values in arrays(cls, **knobs).items():
@@ -49,14 +50,14 @@ def test_the_cliff_stands_at_two_over_lambda():
     def gap(h, rate=50.0):
         found = arrays(StiffCliff, h=h, rate=rate)
         return abs(found["explicit"][-1] - found["implicit"][-1])
-    assert gap(0.039) < 0.02 and gap(0.042) > 100 and gap(0.043) > 5000
-    assert gap(0.08, 20.0) < 0.1 and gap(0.11, 20.0) > 10
+    assert gap(0.039) < 0.002 and gap(0.042) > 10 and gap(0.043) > 500
+    assert gap(0.08, 20.0) < 0.01 and gap(0.11, 20.0) > 1
 
 
 def test_implicit_methods_have_no_cliff_and_the_trapezoid_does_not_damp():
     found = arrays(StiffCliff)
     assert found["error_implicit"].max() < 0.01 and found["error_euler"].max() > 1e5 < found["error_rk4"].max()
-    wide = found["h"] > 0.25
+    wide = found["h"] > 0.4
     assert (found["error_trapezoid"][wide] > found["error_implicit"][wide]).all()
     assert (found["error_trapezoid"][found["h"] < 0.1] < 1e-5).all()
 
@@ -75,8 +76,8 @@ def test_measured_orders(problem):
 
 
 def test_the_bars_are_the_orders_and_vanish_on_the_floor_of_rounding():
-    assert arrays(Orders, N=16.0)["slopes"] == pytest.approx([1.37, 2.02, 4.0, 4.93], abs=0.2)
-    assert abs(arrays(Orders, N=64.0)["slopes"][3]) < 1.2
+    assert arrays(Orders, N=16)["slopes"] == pytest.approx([1.37, 2.02, 4.0, 4.93], abs=0.2)
+    assert abs(arrays(Orders, N=64)["slopes"][3]) < 1.2
     assert 1e-8 < arrays(Orders)["error_dopri5"][-1] < 2e-6
 
 
@@ -92,7 +93,8 @@ def test_the_plane_tells_who_grows():
 
 def test_reversible_heun_grows_by_the_parasite_and_not_where_nothing_decays():
     found = arrays(TwoRoots)
-    assert found["y"][50] == pytest.approx(0.0059, abs=1e-4) and found["y"][150] == pytest.approx(-19.7, abs=0.1)
+    assert found["y"][50] == pytest.approx(0.0059, abs=1e-4)
+    assert found["y"][150] == pytest.approx(-19.7, abs=0.1)
     assert abs(arrays(TwoRoots, decay=0.0, spin=3.0)["y"]).max() < 1.01
     assert abs(arrays(TwoRoots, decay=0.0, spin=10.2)["y"]).max() > 1000
     assert abs(found["parasite_re"].mean() + 1.10499) < 1e-2
@@ -144,7 +146,7 @@ def test_without_noise_there_is_one_error_and_additive_noise_makes_one_scheme():
 
 
 def test_the_chosen_level_is_the_nearest():
-    for n, level in ((4.0, 4), (11.0, 8), (12.0, 16), (128.0, 128)):
+    for n, level in ((4, 4), (11, 8), (12, 16), (128, 128)):
         found = arrays(StrongWeak, n=n)
         assert found["mine"] == level
         corners = np.abs(np.diff(found["path_euler"], 2)) > 1e-5

@@ -1,4 +1,5 @@
-"""Laws of the closed forms: growth factors against the library's own steps, boundaries, roots, exact solutions."""
+"""Laws of the closed forms: growth factors against the library's own steps, boundaries, roots, exact
+solutions."""
 import math
 
 import numpy as np
@@ -52,7 +53,8 @@ def test_the_two_roots_of_reversible_heun_are_eigenvalues_with_product_minus_one
 
 
 def test_the_good_root_follows_the_exponential_to_second_order():
-    errors = [abs(complex(*map(float, forms.reversible_heun_roots(pair(h * (-1 + 2j)))[0])) - np.exp(h * (-1 + 2j)))
+    lam = -1 + 2j
+    errors = [abs(complex(*map(float, forms.reversible_heun_roots(pair(h * lam))[0])) - np.exp(h * lam))
               for h in (0.02, 0.01)]
     assert errors[0] / errors[1] == pytest.approx(8, rel=0.1)
 
