@@ -11,7 +11,7 @@ from nde_lab.odes.locally_regularized.sampling import biased, local_penalty, rec
 from nde_lab.odes.opening_the_blackbox.heuristics import penalty, solve
 from nde_lab.odes.opening_the_blackbox.moons import MEMORY, losses, moons, moons_draws
 from nde_lab.odes.opening_the_blackbox.stack import Stack
-from nde_lab.odes.opening_the_blackbox.stretch import NFE_AXIS, STEPS_AXIS, finite
+from nde_lab.odes.opening_the_blackbox.shared import NFE_AXIS, STEPS_AXIS, finite
 from nde_lab.random import Uniform
 from nde_lab.views import Axis, Bars, Line, Panel, View
 

@@ -16,7 +16,7 @@ from nde_lab.data import load_digits
 from nde_lab.experiment import Draws, Knob, Plan, experiment, knob
 from nde_lab.nets import functional
 from nde_lab.odes.opening_the_blackbox.heuristics import penalty, solve
-from nde_lab.odes.opening_the_blackbox.stretch import NFE_AXIS, STEPS_AXIS, finite
+from nde_lab.odes.opening_the_blackbox.shared import NFE_AXIS, STEPS_AXIS, finite
 from nde_lab.random import Index
 from nde_lab.views import Axis, Bars, Line, Panel, Rule, View
 

@@ -5,8 +5,9 @@ Every step of an embedded pair gives an error ratio q (the step is accepted if q
 
     R_E = sum_n q_n |h_n|      R_S = max_n S_n
 
-Step sizes are constants of the gradient, as in ``nde_lab.solvers.integrate_adaptive``. (The paper's Julia code
-differentiates them as well. It matters: see the claim ``constant_steps_matter``.)
+Step sizes are constants of the gradient, as in ``nde_lab.solvers.integrate_adaptive``. (The
+paper's Julia code differentiates them as well.) So the gradient asks for smaller q at these h; the controller then
+answers with longer steps, and q returns. The penalty's value may therefore stay while NFE falls.
 
 One clock or many: a row of the state is one clock. Per-point clocks take a row per point; the papers' batch clock takes
 the whole batch as one row, with the norm of q over all of it. A row's ``evaluations`` is its number of function

@@ -3,17 +3,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from nde_lab.experiment import experiment
-from nde_lab.odes.opening_the_blackbox.stretch import (
-    LAMBDA,
-    SCALE,
-    STEPS_AXIS,
-    StretchMap,
-    target,
-)
 from nde_lab.knobs import Knob
+from nde_lab.odes.opening_the_blackbox.shared import STEPS_AXIS
+from nde_lab.odes.opening_the_blackbox.stretch import LAMBDA, SCALE, StretchMap, target
 from nde_lab.solvers import integrate_ode
 from nde_lab.views import Axis, Line, Panel, View
 

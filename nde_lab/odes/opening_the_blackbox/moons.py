@@ -11,7 +11,7 @@ from nde_lab import autodiff, optimizers
 from nde_lab.experiment import Draws, Knob, Plan, experiment, knob
 from nde_lab.odes.opening_the_blackbox.heuristics import PENALTIES, penalty, solve
 from nde_lab.odes.opening_the_blackbox.stack import Stack
-from nde_lab.odes.opening_the_blackbox.stretch import NFE_AXIS, STEPS_AXIS, finite
+from nde_lab.odes.opening_the_blackbox.shared import NFE_AXIS, STEPS_AXIS, finite
 from nde_lab.random import Normal, Uniform
 from nde_lab.views import Axis, HeatMap, Line, Panel, Points, View
 

@@ -11,6 +11,7 @@ import torch
 from nde_lab import autodiff, optimizers
 from nde_lab.experiment import Draws, Knob, Plan, experiment, knob
 from nde_lab.odes.opening_the_blackbox.heuristics import PENALTIES, penalty, solve
+from nde_lab.odes.opening_the_blackbox.shared import NFE_AXIS, STEPS_AXIS, finite
 from nde_lab.odes.opening_the_blackbox.stack import Stack
 from nde_lab.random import Uniform
 from nde_lab.solvers import integrate_ode
@@ -20,18 +21,11 @@ BATCH, TURNS, SHOWN, FINE = 24, 14, 9, 48
 LAMBDA = Knob(3.0, low=1e-3, high=30.0, scale="log", label="penalty λ", help="the second network's; the first has 0")
 RTOL = Knob(1e-5, low=1e-5, high=1e-2, scale="log", label="tolerance", help="rtol = atol of the solver")
 SCALE = Knob(6.0, low=1.0, high=10.0, label="speed s", help="largest speed of the field")
-STEPS_AXIS = Axis("training step")
-NFE_AXIS = Axis("evaluations per solve (NFE)", low=0)
 
 
 def target(x):
     """x + x^3."""
     return x + x**3
-
-
-def finite(params) -> torch.Tensor:
-    """0-d bool: every parameter is finite."""
-    return torch.isfinite(torch.stack([p.square().sum() for p in params.values()]).sum())
 
 
 def marks(turns, end, copies: int):
