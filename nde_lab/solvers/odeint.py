@@ -30,7 +30,7 @@ HEUN3 = Tableau("heun3", 3, c=(0.0, 1 / 3, 2 / 3), a=((), (1 / 3,), (0.0, 2 / 3)
                 b_error=None, fsal=False, stable=2.512745326618329,
                 dense=((1.0, -3 / 4), (0.0, 0.0), (0.0, 3 / 4)))
 FEHLBERG2 = Tableau("fehlberg2", 2, c=(0.0, 0.5, 1.0), a=((), (0.5,), (1 / 256, 255 / 256)),
-                    b=(1 / 512, 255 / 256, 1 / 512), b_error=(-1 / 512, 0.0, 1 / 512), fsal=False, stable=2.0,
+                    b=(1 / 512, 255 / 256, 1 / 512), b_error=(-1 / 512, 0.0, 1 / 512), fsal=False, stable=2.007843,
                     dense=((1.0, -511 / 512), (0.0, 255 / 256), (0.0, 1 / 512)), error_order=2)
 
 _ADAPTIVE = {"dopri5": DOPRI5, "bosh3": BOSH3, "tsit5": TSIT5, "adaptive_heun": HEUN, "fehlberg2": FEHLBERG2}
