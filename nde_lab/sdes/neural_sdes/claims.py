@@ -1,5 +1,5 @@
-"""Quick claims: exact reversal and exact gradients of reversible Heun for an SDE, its price, its limit, the path
-KL.
+"""Quick claims: exact reversal and exact gradients of reversible Heun for an SDE, its price, its limit, the
+path KL.
 
 What needs training is in ``latent_table``, ``prior_table`` and ``gan_table``.
 """
@@ -45,7 +45,8 @@ def starts(rows: int, size: int, *, seed: int = 1, dtype=T64) -> torch.Tensor:
 
 
 def round_trip(name: str, N: int, *, dtype=T64, T: float = 1.0) -> float:
-    """|y_0 found again - y_0| / |y_0| after N steps there and N back by one scheme; 16 paths of ``neural_field``.
+    """|y_0 found again - y_0| / |y_0| after N steps there and N back by one scheme; 16 paths of
+    ``neural_field``.
     """
     field, params = neural_field(dtype=dtype)
     sde, y0, grid = neural_sde(field, params), starts(16, 8, dtype=dtype), Grid(0.0, T, N)

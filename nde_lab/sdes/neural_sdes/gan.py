@@ -1,8 +1,9 @@
-"""An SDE-GAN small enough to train while you watch: a neural SDE makes paths, a neural CDE tells them from real ones.
+"""An SDE-GAN small enough to train while you watch: a neural SDE makes paths, a neural CDE tells them from
+real ones.
 
-Kidger, Foster, Li, Oberhauser, Lyons, "Neural SDEs as Infinite-Dimensional GANs", ICML 2021, arXiv 2102.03657; weight
-clipping and reversible Heun: Kidger, Foster, Li, Lyons, "Efficient and Accurate Gradients for Neural SDEs", NeurIPS
-2021, arXiv 2105.13493, section 5.
+Kidger, Foster, Li, Oberhauser, Lyons, "Neural SDEs as Infinite-Dimensional GANs", ICML 2021, arXiv
+2102.03657; weight clipping and reversible Heun: Kidger, Foster, Li, Lyons, "Efficient and Accurate Gradients
+for Neural SDEs", NeurIPS 2021, arXiv 2105.13493, section 5.
 
     generator       X_0 = zeta(V),  dX = mu(t, X) dt + sigma(t, X) o dW,  Y = l(X)
     discriminator   H_0 = xi(Y_0),  dH = f(t, H) dt + g(t, H) o dY,       D(Y) = m . H_T
@@ -29,8 +30,9 @@ PAPER = "on-neural-differential-equations"
 def driven(field, y0, times, controls):
     """All states (n + 1, B, d) of dy = f dt + g o dX on the grid ``times`` (n + 1,), by reversible Heun.
 
-    field(t, y) -> (f (B, d), g (B, d)); controls (n, B, m): the increments of X, one for each coordinate (m = d) or one
-    for all of them (m = 1). A Brownian X makes it an SDE, a path of data a controlled differential equation.
+    field(t, y) -> (f (B, d), g (B, d)); controls (n, B, m): the increments of X, one for each coordinate (m =
+    d) or one for all of them (m = 1). A Brownian X makes it an SDE, a path of data a controlled differential
+    equation.
     """
     diagonal = controls.shape[-1] == y0.shape[-1] and y0.shape[-1] > 1
 
@@ -70,7 +72,8 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Paths to one number each. forward(times (n + 1,), Y (n + 1, B)) -> (B,). It looks at ``scale`` times Y."""
+    """Paths to one number each. forward(times (n + 1,), Y (n + 1, B)) -> (B,). It looks at ``scale`` times
+    Y."""
 
     def __init__(self, size: int, width: int, scale: float = 1.0):
         super().__init__()
@@ -93,8 +96,8 @@ def clip_weights(params):
 @experiment(paper=PAPER)
 @dataclass(frozen=True)
 class SDEGAN:
-    """Ornstein-Uhlenbeck paths from Y_0 ~ N(1, 0.25^2), dY = -a Y dt + sigma dW, T = 3, and a generator that has
-    never seen the equation. One step moves both players once, against each other, on fresh batches."""
+    """Ornstein-Uhlenbeck paths from Y_0 ~ N(1, 0.25^2), dY = -a Y dt + sigma dW, T = 3, and a generator that
+    has never seen the equation. One step moves both players once, against each other, on fresh batches."""
     steps: int = knob(3000, low=10, high=20000, label="training steps")
     live = {"lr_g": Knob(5e-4, low=1e-4, high=5e-2, scale="log", label="generator lr"),
             "lr_d": Knob(1e-2, low=1e-4, high=5e-2, scale="log", label="critic lr")}

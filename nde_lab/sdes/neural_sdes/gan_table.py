@@ -29,7 +29,8 @@ def errors(seed: int, steps: int) -> dict[str, float]:
        uses=("nde_lab.optimizers", "nde_lab.nets"),
        says="a neural SDE trained as a Wasserstein GAN learns the law of an Ornstein-Uhlenbeck process")
 def sde_gan_learns_ou() -> Verdict:
-    """T = 3, 16 steps of reversible Heun, batch 64, 6000 steps of both players; clipping 1 / fan-in, LipSwish."""
+    """T = 3, 16 steps of reversible Heun, batch 64, 6000 steps of both players; clipping 1 / fan-in,
+    LipSwish."""
     rows = [errors(seed, 6000) for seed in range(3)]
     return Verdict({f"seed {i}": [round(r[n], 3) for n in STATISTICS] for i, r in enumerate(rows)},
                    "largest error over time below 0.15 for mean, standard deviation and correlation with the middle, on "

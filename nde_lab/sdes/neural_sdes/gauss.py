@@ -1,8 +1,8 @@
 """What is known exactly about a noisy Ornstein-Uhlenbeck path: its evidence, its smoothing band, Girsanov's KL.
 
-A chain z_{k+1} = alpha z_k + N(0, v) from z_0 ~ N(0, p0), seen as x_k = z_k + N(0, s^2) where w_k = 1, k = 1 .. n.
-Euler's chain of dz = -a z dt + sigma dW has alpha = 1 - a dt and v = sigma^2 dt; the process itself, seen at steps
-dt, has alpha = e^{-a dt} and v = sigma^2 (1 - e^{-2 a dt}) / (2 a).
+A chain z_{k+1} = alpha z_k + N(0, v) from z_0 ~ N(0, p0), seen as x_k = z_k + N(0, s^2) where w_k = 1, k = 1
+.. n. Euler's chain of dz = -a z dt + sigma dW has alpha = 1 - a dt and v = sigma^2 dt; the process itself,
+seen at steps dt, has alpha = e^{-a dt} and v = sigma^2 (1 - e^{-2 a dt}) / (2 a).
 
 The message from the future, V_k(z) = log p(x_{k+1}, ..., x_n | z_k = z) = -P z^2 / 2 + q z + c, obeys, with
 P' = P_{k+1} + w / s^2, q' = q_{k+1} + w x / s^2 and c' = c_{k+1} + w log N(x; 0, s^2),
@@ -35,7 +35,8 @@ def log_normal(x: Tensor, mean: Tensor, s: Tensor) -> Tensor:
 
 
 class Future(NamedTuple):
-    """Messages from the future, k = 0 .. n: P, q, c (n + 1,), and ``loss`` (n,): what each step's fixed variance costs."""
+    """Messages from the future, k = 0 .. n: P, q, c (n + 1,), and ``loss`` (n,): what each step's fixed
+    variance costs."""
     P: Tensor
     q: Tensor
     c: Tensor
@@ -67,7 +68,8 @@ def evidence(told: Future, *, p0) -> Tensor:
 
 
 def best_bound(told: Future, *, p0) -> Tensor:
-    """The largest ELBO that any drift reaches with these steps: the evidence less what the fixed variances cost."""
+    """The largest ELBO that any drift reaches with these steps: the evidence less what the fixed variances
+    cost."""
     return evidence(told, p0=p0) - told.loss.sum()
 
 
@@ -96,11 +98,12 @@ def ou_chain(*, a, sigma, dt: float, exact: bool) -> tuple:
 
 
 def ou_path_kl(*, a: float, b: float, shift: float, sigma: float, mean0: float, var0: float, T: float) -> float:
-    """KL between the path measures of dz = -(b z - shift) dt + sigma dW and dz = -a z dt + sigma dW on [0, T], b > 0.
+    """KL between the path measures of dz = -(b z - shift) dt + sigma dW and dz = -a z dt + sigma dW on [0,
+    T], b > 0.
 
-    Girsanov: E_q int ((a - b) z + shift)^2 dt / (2 sigma^2). Under q the mean is m(t) = c + (mean0 - c) e^{-bt} with
-    c = shift / b and the variance is V + (var0 - V) e^{-2bt} with V = sigma^2 / (2b), so the integral is elementary.
-    Both start with the same N(mean0, var0).
+    Girsanov: E_q int ((a - b) z + shift)^2 dt / (2 sigma^2). Under q the mean is m(t) = c + (mean0 - c)
+    e^{-bt} with c = shift / b and the variance is V + (var0 - V) e^{-2bt} with V = sigma^2 / (2b), so the
+    integral is elementary. Both start with the same N(mean0, var0).
     """
     c, V = shift / b, sigma**2 / (2 * b)
     e1, e2 = (1 - math.exp(-b * T)) / b, (1 - math.exp(-2 * b * T)) / (2 * b)

@@ -1,7 +1,8 @@
 """A latent SDE fitted to one noisy path whose exact posterior is known: the experiment behind the first figure.
 
-Li, Wong, Chen, Duvenaud, "Scalable Gradients for Stochastic Differential Equations", AISTATS 2020, arXiv 2001.01328,
-section 5: prior dz = h dt + sigma dW, posterior dz = (h + sigma u) dt + sigma dW with the same sigma, and
+Li, Wong, Chen, Duvenaud, "Scalable Gradients for Stochastic Differential Equations", AISTATS 2020, arXiv
+2001.01328, section 5: prior dz = h dt + sigma dW, posterior dz = (h + sigma u) dt + sigma dW with the same
+sigma, and
 
     ELBO = E[sum_i log p(x_i | z(t_i))] - E int u^2 / 2 dt - KL(q(z_0) || p(z_0)).
 """
@@ -24,8 +25,9 @@ RATES = (1.0, 4.0, 12.0, 36.0)       # per time: how fast each of the encoder's 
 
 
 def encode(x, w, *, dt: float):
-    """What lies ahead: for each step k = 0 .. n - 1 eight numbers, averages of the data still to come and of how many
-    are seen, each forgetting at one of RATES. x, w (n,) -> (n, 8). A linear recurrent network that reads backwards."""
+    """What lies ahead: for each step k = 0 .. n - 1 eight numbers, averages of the data still to come and of
+    how many are seen, each forgetting at one of RATES. x, w (n,) -> (n, 8). A linear recurrent network that
+    reads backwards."""
     keep = torch.exp(-dt * torch.tensor(RATES, dtype=x.dtype))
 
     def back(carry, now):
@@ -40,11 +42,13 @@ def encode(x, w, *, dt: float):
 @experiment(paper=PAPER)
 @dataclass(frozen=True)
 class LatentOU:
-    """Sixty noisy points of an Ornstein-Uhlenbeck path; prior: that process; posterior: a drift that sees the data.
+    """Sixty noisy points of an Ornstein-Uhlenbeck path; prior: that process; posterior: a drift that sees the
+    data.
 
-    Prior dz = -a z dt + sigma dW (a = sigma = 1, stationary start). Posterior drift -a z + sigma u with u a network of
-    z and of averages of the data still to come (``encode``); q(z_0) normal. One step is one Adam step on ``batch``
-    paths of 60 Euler steps of 0.05. ``gap``: the data of the middle are hidden. The path is drawn anew per seed.
+    Prior dz = -a z dt + sigma dW (a = sigma = 1, stationary start). Posterior drift -a z + sigma u with u a
+    network of z and of averages of the data still to come (``encode``); q(z_0) normal. One step is one Adam
+    step on ``batch`` paths of 60 Euler steps of 0.05. ``gap``: the data of the middle are hidden. The path is
+    drawn anew per seed.
     """
     steps: int = knob(300, low=20, high=2000, label="training steps")
     live = {"s": Knob(0.5, low=0.2, high=1.0, label="observation noise s"),
@@ -98,7 +102,8 @@ class LatentOU:
         return state["truth"] + live["s"] * state["eps"], w
 
     def posterior(self, params, c, z0, xi):
-        """Posterior paths (n + 1, B, 1), their path KL (B, 1), and int u dW (B, 1), whose mean is 0. c (n, 8)."""
+        """Posterior paths (n + 1, B, 1), their path KL (B, 1), and int u dW (B, 1), whose mean is 0. c (n,
+        8)."""
         z = params["q.mean"] + torch.exp(params["q.log_sd"]) * z0
         root = self.dt**0.5
 

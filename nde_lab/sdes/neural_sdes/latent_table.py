@@ -18,8 +18,8 @@ class LatentStudy(LatentOU):
 
 
 def bounds(seed: int, *, s: float = 0.5, steps: int = 400) -> dict[str, float]:
-    """Evidence of the process and of Euler's chain, best ELBO of the steps, and the trained ELBO with its standard
-    error; all 60 points are seen. The learning rate falls by ten for the last quarter."""
+    """Evidence of the process and of Euler's chain, best ELBO of the steps, and the trained ELBO with its
+    standard error; all 60 points are seen. The learning rate falls by ten for the last quarter."""
     made = run(LatentStudy, {"s": s, "gap": 0.0}, seed=seed, steps=steps)
     for k in range(steps):
         if k == 3 * steps // 4:

@@ -1,6 +1,7 @@
 """A latent SDE that learns its prior from one series: after training it dreams series of its own.
 
-Li, Wong, Chen, Duvenaud, arXiv 2001.01328, section 5, with prior drift, diffusion, posterior and both starts learned.
+Li, Wong, Chen, Duvenaud, arXiv 2001.01328, section 5, with prior drift, diffusion, posterior and both starts
+learned.
 """
 from __future__ import annotations
 
@@ -24,11 +25,13 @@ WELL_NOISE = 0.9
 @experiment(paper=PAPER)
 @dataclass(frozen=True)
 class LearnedPrior:
-    """Two latent coordinates, the first seen with noise; one Adam step on 16 windows of 24 points, 2 Euler steps each.
+    """Two latent coordinates, the first seen with noise; one Adam step on 16 windows of 24 points, 2 Euler
+    steps each.
 
-    Prior dz = h(z) dt + sigma dW with h a network and sigma two learned numbers; posterior drift h + sigma u(z, what lies
-    ahead); q(z_0) from what lies ahead, p(z_0) learned. The KL's weight rises to ``beta`` over the first 100 steps.
-    series "lynx": 114 yearly catches (log, standardised). "double well": 114 points of a simulated particle, 0.5 apart.
+    Prior dz = h(z) dt + sigma dW with h a network and sigma two learned numbers; posterior drift h + sigma
+    u(z, what lies ahead); q(z_0) from what lies ahead, p(z_0) learned. The KL's weight rises to ``beta`` over
+    the first 100 steps. series "lynx": 114 yearly catches (log, standardised). "double well": 114 points of a
+    simulated particle, 0.5 apart.
     """
     series: str = knob("lynx", choices=("lynx", "double well"), label="series")
     steps: int = knob(600, low=20, high=5000, label="training steps")
@@ -98,8 +101,8 @@ class LearnedPrior:
         return c.flip(0).reshape(*x.shape, 2 * len(RATES))
 
     def posterior(self, params, x, z0, xi):
-        """For windows x (L, B): paths at the points (L, B, d), path KL (B,), int u dW (B,), whose mean is 0, and, of
-        the start, the KL (B,) and log q(z_0) - log p(z_0) of the one drawn (B,)."""
+        """For windows x (L, B): paths at the points (L, B, d), path KL (B,), int u dW (B,), whose mean is 0,
+        and, of the start, the KL (B,) and log q(z_0) - log p(z_0) of the one drawn (B,)."""
         c, sigma, h, u = self.encode(x), params["log_sigma"].exp(), self.nets_["h"], self.nets_["u"]
         mean, log_sd = self.nets_["q"].apply(params, c[0]).split(self.dim, -1)
         z = mean + log_sd.exp() * z0
@@ -127,8 +130,8 @@ class LearnedPrior:
         return gauss.log_normal(x, zs[..., 0], params["log_s"].exp()).sum(0)
 
     def log_weight(self, params, x, z0, xi):
-        """log p(x, z) - log q(z) per path (B,): its mean is the ELBO, the log of the mean of its exponential is larger,
-        and tends to the evidence."""
+        """log p(x, z) - log q(z) per path (B,): its mean is the ELBO, the log of the mean of its exponential
+        is larger, and tends to the evidence."""
         zs, kl, m, _, start_ratio = self.posterior(params, x, z0, xi)
         return self.fit(params, x, zs) - kl - m - start_ratio
 
@@ -173,7 +176,7 @@ class LearnedPrior:
             return carry, product.sum(0)
 
         _, c = loop(at, torch.zeros(()), torch.arange(self.lags + 1, dtype=x.dtype))
-        return (c / c[0]).mean(1)
+        return (c / (c[0] + 1e-6)).mean(1)          # a dream that ran away is held at the edge: constant
 
     def observe(self, data, state, noise, live):
         params, x = self.params(state), state["x"]

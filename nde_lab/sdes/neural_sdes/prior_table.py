@@ -21,7 +21,8 @@ class LynxStudy(LearnedPrior):
 
 
 def autoregression(x: np.ndarray, order: int) -> float:
-    """Log likelihood per point (given the first ``order``) of the best linear autoregression with a constant."""
+    """Log likelihood per point (given the first ``order``) of the best linear autoregression with a
+    constant."""
     rows = np.stack([x[order - k - 1:len(x) - k - 1] for k in range(order)] + [np.ones(len(x) - order)], 1)
     weights, *_ = np.linalg.lstsq(rows, x[order:], rcond=None)
     var = float(np.mean((x[order:] - rows @ weights) ** 2))

@@ -1,6 +1,8 @@
-"""A film run forwards and then backwards: which schemes come home, and what a decaying drift does to the one that does.
+"""A film run forwards and then backwards: which schemes come home, and what a decaying drift does to the one
+that does.
 
-Kidger, Foster, Li, Lyons, "Efficient and Accurate Gradients for Neural SDEs", NeurIPS 2021, arXiv 2105.13493, section 3.
+Kidger, Foster, Li, Lyons, "Efficient and Accurate Gradients for Neural SDEs", NeurIPS 2021, arXiv 2105.13493,
+section 3.
 """
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ def pulled(lam, sigma) -> SDE:
 
 
 def back(name: str, sde: SDE, t, carry, dt, dW):
-    """The carry at t - dt: undone exactly by ``reversible_heun``; by the others, one of their steps of -dt and -dW."""
+    """The carry at t - dt: undone exactly by ``reversible_heun``; by the others, one of their steps of -dt
+    and -dW."""
     scheme = choose(sde, name)
     return scheme.undo(sde, t, carry, dt, dW) if hasattr(scheme, "undo") else scheme.step(sde, t, carry, -dt, -dW)
 
@@ -34,7 +37,8 @@ def back(name: str, sde: SDE, t, carry, dt, dW):
 @experiment(paper=PAPER)
 @dataclass(frozen=True)
 class Rewind:
-    """Sixteen paths of ``pulled`` to T = 5 in N steps and back again, by three schemes on one Brownian path each.
+    """Sixteen paths of ``pulled`` to T = 5 in N steps and back again, by three schemes on one Brownian path
+    each.
 
     Linear theory: on y' = -lam y reversible Heun multiplies the distance of y and its shadow by
     q + sqrt(1 + q^2), q = lam h, each step, that is by about e^{lam T} on the whole way, there and back alike.
