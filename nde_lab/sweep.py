@@ -133,6 +133,11 @@ def _stack(trees: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 def _batched(step, example):
     """``step(state, noise, live)`` traced once and mapped over a leading axis of every argument."""
     graph = autodiff.trace(step, example)
+    # A view that was possible for one row need not be for many: a mapped gather lays its result out differently.
+    for node in graph.graph.nodes:
+        if node.target is torch.ops.aten.view.default:
+            node.target = torch.ops.aten.reshape.default
+    graph.recompile()
     mapped = torch.vmap(graph)
 
     def call(*args):

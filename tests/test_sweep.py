@@ -2,6 +2,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 from tests.toys import NoisyGrowth, SineFit
 
 from nde_lab import sweep as sweeping
@@ -21,6 +22,16 @@ def test_a_cell_is_the_run_it_stands_for(grid):
     assert np.allclose(cell["loss"], alone.history["loss"], rtol=1e-4)
     assert np.allclose(cell["y"], alone.arrays["y"], atol=1e-5)
     assert (grid["diverged_at"] == -1).all()
+
+
+def test_a_step_that_gathers_columns_and_views_them_can_be_mapped():
+    def step(state, noise, live):
+        return {"y": (state["x"][:, noise["i"]] * live["a"]).reshape(-1)}, {}
+
+    one = ({"x": torch.arange(12.0).reshape(3, 4)}, {"i": torch.tensor([2, 0])}, {"a": torch.tensor(2.0)})
+    many = tuple({n: torch.stack([v, v]) for n, v in part.items()} for part in one)
+    new, _ = sweeping._batched(step, one)(*many)
+    assert torch.equal(new["y"], torch.stack([step(*one)[0]["y"]] * 2))
 
 
 def test_a_diverged_cell_does_not_end_the_others():
