@@ -36,23 +36,23 @@ def best_error(answer):
 
 
 @exercise(hints=("The loss sees y only through y' = y + h f(y). By how much does y' change when y does?",
-                 "dy' = (I + h J) dy with J = df/dy. The loss changes by a · dy'.",
-                 "a · (I + h J) dy = (a + h Jᵀa) · dy, so the answer is a + h Jᵀa: J.T @ a, with a plus."))
+                 "dy' = (I + h A) dy with A = df/dy. The loss changes by a · dy'.",
+                 "a · (I + h A) dy = (a + h Aᵀa) · dy, so the answer is a + h Aᵀa: A.T @ a, with a plus."))
 def step_back(answer):
-    """answer(a, J, h) -> the gradient before one Euler step, from the gradient a (d,) after it and J (d, d)."""
+    """answer(a, A, h) -> the gradient before one Euler step, from the gradient a (d,) after it and A (d, d)."""
     w, c = _normal(3, 3), _normal(3, seed=1)
     y, h = _normal(3, seed=2), 0.3
     for k in range(3):
         y = y + k
         slope = 1 - torch.tanh(w @ y) ** 2
-        J = slope[:, None] * w
-        got = torch.as_tensor(answer(c, J, h), dtype=T64)
+        A = slope[:, None] * w
+        got = torch.as_tensor(answer(c, A, h), dtype=T64)
         require(got.shape == (3,), f"for a of shape (3,) you return shape {tuple(got.shape)}.")
 
         def loss(y):
             return float(c @ (y + h * torch.tanh(w @ y)))
         exact = torch.tensor([(loss(y + e) - loss(y - e)) / 2e-5 for e in 1e-5 * torch.eye(3, dtype=T64)])
-        off, turned = float((got - exact).norm()), float((c - h * J.T @ c - got).norm())
+        off, turned = float((got - exact).norm()), float((c - h * A.T @ c - got).norm())
         require(off < 1e-6, f"your gradient is off by {off:.2g} from finite differences"
                 + (" (its step has the wrong sign: forwards in time is not backwards)." if turned < 1e-9
                    else "."))
