@@ -138,8 +138,8 @@ def solver_strong_orders() -> Verdict:
     drift with additive noise and two noises that do not commute, are compared with the same scheme at n =
     4096."""
     one = torch.ones(1, dtype=T64)
-    gbm = lambda W: forms.gbm_exact(W, one, a=0.5, b=0.7)      # noqa: E731
-    strat = lambda W: forms.gbm_exact(W, one, a=0.5, b=0.7, calculus="stratonovich")      # noqa: E731
+    gbm = lambda W: forms.gbm_exact(W, one, gamma=0.5, sigma=0.7)      # noqa: E731
+    strat = lambda W: forms.gbm_exact(W, one, gamma=0.5, sigma=0.7, calculus="stratonovich")      # noqa: E731
     ito, middle = (SDE(lambda t, y: 0.5 * y, lambda t, y: 0.7 * y, sde_type=kind)
                    for kind in ("ito", "stratonovich"))
     added = SDE(lambda t, y: torch.sin(y) - y, lambda t, y: (0.7 + 0 * y)[..., None], noise_type="additive",

@@ -100,17 +100,18 @@ def fool_the_solver(answer):
 
 
 @exercise(hints=("Which process does Heun's scheme find if it gets the Ito drift as it is?",
-                 "Stratonovich's drift is Ito's minus half of g' g. Here g = b x.",
-                 "g' g = b^2 x, so return a * x - 0.5 * b**2 * x."))
+                 "Stratonovich's drift is Ito's minus half of g' g. Here g = σ x.",
+                 "g' g = σ² x, so return gamma * x - 0.5 * sigma**2 * x."))
 def stratonovich_drift(answer):
-    """answer(x, a, b) -> the drift with which Heun's scheme solves the *Ito* equation dX = a X dt + b X dW."""
+    """answer(x, gamma, sigma) -> the drift with which Heun solves the *Ito* dX = gamma X dt + sigma X dW."""
     grid = Grid(0.0, 1.0, 256)
     noise = Brownian.draw(grid, (200, 1), seed=1, dtype=T64)
-    for a, b in ((0.3, 0.8), (-1.0, 0.5)):
-        sde = SDE(lambda t, x, a=a, b=b: answer(x, a, b), lambda t, x, b=b: b * x, sde_type="stratonovich")
+    for gamma, sigma in ((0.3, 0.8), (-1.0, 0.5)):
+        sde = SDE(lambda t, x, c=gamma, s=sigma: answer(x, c, s), lambda t, x, s=sigma: s * x,
+                  sde_type="stratonovich")
         x = integrate(sde, torch.ones(200, 1, dtype=T64), grid, noise.increments, method="heun", save="last")
-        exact = forms.gbm_exact(noise.increments.sum(0), torch.ones((), dtype=T64), a=a, b=b)
+        exact = forms.gbm_exact(noise.increments.sum(0), torch.ones((), dtype=T64), gamma=gamma, sigma=sigma)
         off = float(((x / exact).log()).mean())
-        require(abs(off) < 0.01, f"with a = {a:g}, b = {b:g} Heun's paths end at e^({off:+.3f}) times Ito's, "
-                f"on average; b²/2 is {b * b / 2:.3f}.")
-    return "Heun with your drift follows Ito's exact paths within 1 %, on 200 paths for two pairs (a, b)."
+        require(abs(off) < 0.01, f"with γ = {gamma:g}, σ = {sigma:g} Heun's paths end at e^({off:+.3f}) times "
+                f"Ito's, on average; σ²/2 is {sigma**2 / 2:.3f}.")
+    return "Heun with your drift follows Ito's exact paths within 1 %, on 200 paths for two pairs (γ, σ)."

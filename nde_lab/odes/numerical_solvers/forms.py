@@ -117,12 +117,14 @@ def boundary(method: str, points: int = 240) -> tuple[list[float], list[float]]:
     return [z.real for z in curve], [z.imag for z in curve]
 
 
-def gbm_exact(W: Tensor, t: Tensor, *, a, b, calculus: str = "ito") -> Tensor:
-    """X_t of dX = a X dt + b X dW from X_0 = 1: exp((a - b^2/2) t + b W_t) (Ito), exp(a t + b W_t)
-    (Stratonovich)."""
-    return torch.exp((a - b * b / 2 if calculus == "ito" else a) * t + b * W)
+def gbm_exact(W: Tensor, t: Tensor, *, gamma, sigma, calculus: str = "ito") -> Tensor:
+    """X_t of dX = gamma X dt + sigma X dW from X_0 = 1: exp((gamma - sigma^2/2) t + sigma W_t) (Ito), exp(gamma
+    t + sigma W_t) (Stratonovich)."""
+    rate = gamma - sigma * sigma / 2 if calculus == "ito" else gamma
+    return torch.exp(rate * t + sigma * W)
 
 
-def additive_exact(W: Tensor, t: Tensor, *, a, b) -> Tensor:
-    """X_t of dX = (a/sqrt(1+t) - X/(2(1+t))) dt + b/sqrt(1+t) dW, X_0 = 1: (1 + a t + b W_t) / sqrt(1+t)."""
-    return (1 + a * t + b * W) / torch.sqrt(1 + t)
+def additive_exact(W: Tensor, t: Tensor, *, gamma, sigma) -> Tensor:
+    """X_t of dX = (gamma/sqrt(1+t) - X/(2(1+t))) dt + sigma/sqrt(1+t) dW, X_0 = 1: (1 + gamma t + sigma W_t) /
+    sqrt(1+t)."""
+    return (1 + gamma * t + sigma * W) / torch.sqrt(1 + t)

@@ -41,15 +41,15 @@ def coarse(z: Tensor, area: Tensor, n: int) -> tuple[Tensor, Tensor]:
     return whole[..., None], ((0.5 * dW + H + before).mean(1) - 0.5 * whole)[..., None]
 
 
-def growing(a, b) -> SDE:
-    """dX = a X dt + b X dW (Ito)."""
-    return SDE(lambda t, x: a * x, lambda t, x: b * x)
+def growing(gamma, sigma) -> SDE:
+    """dX = gamma X dt + sigma X dW (Ito)."""
+    return SDE(lambda t, x: gamma * x, lambda t, x: sigma * x)
 
 
-def added(a, b) -> SDE:
-    """dX = (a/sqrt(1+t) - X/(2(1+t))) dt + b/sqrt(1+t) dW: noise that does not look at the state."""
-    return SDE(lambda t, x: a / torch.sqrt(1 + t) - x / (2 * (1 + t)),
-               lambda t, x: (b / torch.sqrt(1 + t) + 0 * x)[..., None], noise_type="additive")
+def added(gamma, sigma) -> SDE:
+    """dX = (gamma/sqrt(1+t) - X/(2(1+t))) dt + sigma/sqrt(1+t) dW: the noise does not look at the state."""
+    return SDE(lambda t, x: gamma / torch.sqrt(1 + t) - x / (2 * (1 + t)),
+               lambda t, x: (sigma / torch.sqrt(1 + t) + 0 * x)[..., None], noise_type="additive")
 
 
 def mirrored(z: Tensor) -> Tensor:
@@ -64,13 +64,13 @@ class StrongWeak(Figure):
 
     Strong error: the root mean square distance of the ends. Weak error of the mean: the distance of the mean
     ends. Both use common random numbers (the exact ends belong to the same noise), so little of the sampling
-    error is left. noise "multiplicative": dX = a X dt + b X dW; "additive": b does not meet X, and
+    error is left. noise "multiplicative": dX = gamma X dt + sigma X dW; "additive": sigma does not meet X, and
     Euler-Maruyama is Milstein.
     """
     noise: str = knob("multiplicative", choices=("multiplicative", "additive"), label="noise")
     live = {"n": Knob(8, low=4, high=128, scale="log", label="steps n of the path"),
-            "a": Knob(1.0, low=-2.0, high=2.0, label="drift a"),
-            "b": Knob(0.6, low=0.0, high=1.5, label="noise b")}
+            "gamma": Knob(1.0, low=-2.0, high=2.0, label="growth γ"),
+            "sigma": Knob(0.6, low=0.0, high=1.5, label="noise σ")}
     pairs = 750
 
     def data(self):
@@ -87,16 +87,16 @@ class StrongWeak(Figure):
         return state | {"k": state["k"] + 1}, {"ok": torch.isfinite(state["k"])}
 
     def observe(self, data, state, noise, live):
-        a, b, grid, levels = live["a"], live["b"], data["grid"], data["levels"]
+        values, grid, levels = {n: live[n] for n in ("gamma", "sigma")}, data["grid"], data["levels"]
         multiplicative = self.noise == "multiplicative"
-        sde = (growing if multiplicative else added)(a, b)
+        sde = (growing if multiplicative else added)(**values)
         exact = forms.gbm_exact if multiplicative else forms.additive_exact
         z, area = state["z"], state["area"]
-        ends = exact(z.sum(0) / math.sqrt(FINE), torch.ones(()), a=a, b=b)
+        ends = exact(z.sum(0) / math.sqrt(FINE), torch.ones(()), **values)
         one_path = torch.cat([torch.zeros(1), z[:, 0].cumsum(0) / math.sqrt(FINE)])
         x0 = torch.ones(2 * self.pairs, 1)
         chosen = 2 ** torch.floor(torch.log2(live["n"]) + 0.5)            # the nearest level
-        out = {"t": grid, "exact": exact(one_path, grid, a=a, b=b), "levels": levels, "bars": data["bars"]}
+        out = {"t": grid, "exact": exact(one_path, grid, **values), "levels": levels, "bars": data["bars"]}
         errors, paths = {m: [] for m in METHODS}, {"euler": 0 * grid, "milstein": 0 * grid}
         place = torch.arange(FINE + 1)
         for n in LEVELS:

@@ -33,11 +33,11 @@ def forgetful(f, t, y, h):
 RIGHT = {"largest_step": lambda rate: 2 / rate,
          "steps_needed": lambda e, n, p, w: math.ceil(n * (e / w) ** (1 / p)),
          "second_order": heun, "fool_the_solver": (6.0, 0.1),
-         "stratonovich_drift": lambda x, a, b: (a - b * b / 2) * x}
+         "stratonovich_drift": lambda x, gamma, sigma: (gamma - sigma**2 / 2) * x}
 WRONG = {"largest_step": (lambda rate: 1 / rate, "it should grow"),
          "steps_needed": (lambda e, n, p, w: n * e / w, "asks for 2190"),
          "second_order": (forgetful, "order 1"), "fool_the_solver": ((6.0, 1.0), "it saw the dose"),
-         "stratonovich_drift": (lambda x, a, b: a * x, r"e\^\(\+0.3")}
+         "stratonovich_drift": (lambda x, gamma, sigma: gamma * x, r"e\^\(\+0.3")}
 
 
 @pytest.mark.parametrize("name", RIGHT)

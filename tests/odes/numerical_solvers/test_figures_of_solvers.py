@@ -127,7 +127,7 @@ def test_a_narrow_dose_is_missed_unless_the_solver_is_told():
 
 
 def test_milstein_improves_the_paths_and_not_the_mean():
-    found = arrays(StrongWeak, b=1.0)
+    found = arrays(StrongWeak, sigma=1.0)
     n = found["levels"]
     assert order(n, found["strong_euler"]) < 0.7 < 0.8 < order(n, found["strong_milstein"])
     assert order(n, found["strong_srk"]) > 1.3
@@ -137,7 +137,7 @@ def test_milstein_improves_the_paths_and_not_the_mean():
 
 
 def test_without_noise_there_is_one_error_and_additive_noise_makes_one_scheme():
-    still = arrays(StrongWeak, b=0.0)
+    still = arrays(StrongWeak, sigma=0.0)
     assert still["strong_euler"] == pytest.approx(still["weak_euler"], rel=1e-4)
     assert order(still["levels"], still["strong_euler"]) == pytest.approx(1, abs=0.1)
     added = arrays(StrongWeak, noise="additive")
