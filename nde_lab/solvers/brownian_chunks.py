@@ -1,4 +1,5 @@
-"""A Brownian path that is never held as a whole: any stretch of it is made from the seed when it is asked for."""
+"""A Brownian path that is never held as a whole: any stretch of it is made from the seed when it is asked
+for."""
 from __future__ import annotations
 
 import math
@@ -16,12 +17,13 @@ _CHUNK_NUMBERS = 1 << 15
 
 @dataclass(frozen=True, eq=False)
 class ChunkedBrownian(OnGrid):
-    """The path of ``seed`` on ``grid``, shape (B, m): the numbers of ``Brownian.draw`` (to the last bit but one:
-    logarithms and cosines of short and long arrays round differently), in memory that does not grow with the steps.
+    """The path of ``seed`` on ``grid``, shape (B, m): the numbers of ``Brownian.draw`` (to the last bit but
+    one: logarithms and cosines of short and long arrays round differently), in memory that does not grow
+    with the steps.
 
-    The generator counts instead of remembering, so the increments of step k need no others; forwards and backwards
-    cost the same. chunk: steps made at a time (default: about 32,000 numbers); the last two chunks are kept.
-    factor: this many of the grid's steps make one step of this path (see ``coarsen``).
+    The generator counts instead of remembering, so the increments of step k need no others; forwards and
+    backwards cost the same. chunk: steps made at a time (default: about 32,000 numbers); the last two
+    chunks are kept. factor: this many of the grid's steps make one step of this path (see ``coarsen``).
     """
     fine: Grid
     shape: tuple[int, int]

@@ -2,8 +2,9 @@
 
     dq = p / M dt,     dp = (F(q) - gamma p) dt + sqrt(2 gamma M T) dW
 
-positions q and momenta p (d each), force F = -grad U, friction gamma, mass M, temperature T; its stationary law is
-exp(-(U(q) + p^2 / 2M) / T). The state is y = (q, p) side by side, (B, 2 d), with d Brownian motions on the momenta.
+positions q and momenta p (d each), force F = -grad U, friction gamma, mass M, temperature T; its stationary
+law is exp(-(U(q) + p^2 / 2M) / T). The state is y = (q, p) side by side, (B, 2 d), with d Brownian motions
+on the momenta.
 """
 from __future__ import annotations
 
@@ -20,9 +21,9 @@ from nde_lab.solvers.sde import SDE
 class Langevin(SDE):
     """The SDE above: an ``SDE`` with additive noise, so every scheme takes it, and "baoab" besides.
 
-    force: function of positions (B, d) -> (B, d). friction, temperature, mass: positive numbers, or tensors that
-    broadcast against (B, d) (a live knob is a 0-d tensor). For additive noise Ito and Stratonovich agree;
-    ``sde_type`` only says which schemes are taken.
+    force: function of positions (B, d) -> (B, d). friction, temperature, mass: positive numbers, or tensors
+    that broadcast against (B, d) (a live knob is a 0-d tensor). For additive noise Ito and Stratonovich
+    agree; ``sde_type`` only says which schemes are taken.
     """
 
     def __init__(self, force: Callable[[Tensor], Tensor], friction=1.0, temperature=1.0, mass=1.0,
@@ -38,7 +39,8 @@ class Langevin(SDE):
     def split(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """Positions and momenta, (..., d) each, of states (..., 2 d)."""
         if y.shape[-1] % 2:
-            raise ValueError("the state of Langevin dynamics is (positions, momenta) side by side, an even number of "
+            raise ValueError("the state of Langevin dynamics is (positions, momenta) side by side, an even "
+                             "number of "
                              f"columns, got {y.shape[-1]}")
         return y.chunk(2, -1)
 
@@ -56,10 +58,10 @@ class Langevin(SDE):
 class BAOAB(Scheme):
     """B half a kick by the force, A half a drift, O friction and noise exactly, A, B.
 
-    Its samples of the positions are far better than its order says: for a harmonic force their stationary variance
-    is exactly T / k, at every stable step (dt sqrt(k / M) < 2). Strong order 1 against the path that dW belongs to,
-    weak order 2, two force evaluations a step. Source: Leimkuhler and Matthews, Applied Mathematics Research
-    eXpress (2013) 34-56.
+    Its samples of the positions are far better than its order says: for a harmonic force their stationary
+    variance is exactly T / k, at every stable step (dt sqrt(k / M) < 2). Strong order 1 against the path
+    that dW belongs to, weak order 2, two force evaluations a step. Source: Leimkuhler and Matthews, Applied
+    Mathematics Research eXpress (2013) 34-56.
     """
     name = "baoab"
     calculus = "ito"

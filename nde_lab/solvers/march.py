@@ -18,8 +18,8 @@ _LOOK_EVERY = 32
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """One solve: what is stepped, and over which grid. ``places`` are the times to save (``Grid.locate``), ``noise``
-    gives the noise of step k from 0."""
+    """One solve: what is stepped, and over which grid. ``places`` are the times to save (``Grid.locate``),
+    ``noise`` gives the noise of step k from 0."""
     sde: SDE
     scheme: Scheme
     grid: Grid
@@ -39,8 +39,8 @@ class Outcome:
 
 
 def march(problem: Problem, y0: Tensor, carry) -> Outcome:
-    """Step through the grid. Stops at the first block of steps in which a row fails, and drops what was saved from
-    the failing step on."""
+    """Step through the grid. Stops at the first block of steps in which a row fails, and drops what was
+    saved from the failing step on."""
     sde, scheme, grid, places = problem.sde, problem.scheme, problem.grid, problem.places
     clock, noise, sizes, n = problem.clock, problem.noise, grid.sizes, grid.steps
     saved, upto = [y0], [0]                  # the states, and the step that each needs

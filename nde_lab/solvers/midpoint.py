@@ -1,4 +1,5 @@
-"""The explicit midpoint rule for Stratonovich SDEs: look half a step ahead, then step with what is seen there."""
+"""The explicit midpoint rule for Stratonovich SDEs: look half a step ahead, then step with what is seen
+there."""
 from __future__ import annotations
 
 from nde_lab.solvers.scheme import Scheme

@@ -15,8 +15,8 @@ from nde_lab.solvers.sde import SDE
 
 
 class _Milstein(Scheme):
-    """What both calculi share. grad_free: g' g from a difference, (g(Y + g sqrt(dt)) - g(Y)) / sqrt(dt), instead of
-    autograd (torchsde's option of that name): one more evaluation of g, no derivative."""
+    """What both calculi share. grad_free: g' g from a difference, (g(Y + g sqrt(dt)) - g(Y)) / sqrt(dt),
+    instead of autograd (torchsde's option of that name): one more evaluation of g, no derivative."""
     name = "milstein"
     strong_order = {"diagonal": 1.0, "additive": 1.0, "scalar": 1.0}
     weak_order = 1.0
@@ -45,7 +45,8 @@ class _Milstein(Scheme):
         if sde.noise_type == "diagonal" and mixes_coordinates(sde, t, y):
             other = "euler" if self.calculus == "ito" else "heun"
             raise ValueError("method 'milstein' takes diagonal noise whose g_i depends on y_i only; this "
-                             "diffusion mixes coordinates, and its iterated integrals are not known from dW. Use "
+                             "diffusion mixes coordinates, and its iterated integrals are not known from dW. "
+                             "Use "
                              f"method='{other}'")
 
 

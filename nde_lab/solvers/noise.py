@@ -4,9 +4,9 @@ Increments of a path at step dt add up to the increments of the *same* path at s
 is how two step sizes, two schemes, or an SDE with and without a term are compared on one path, and how strong
 orders are measured. ``refine`` goes the other way: a Brownian bridge adds times between those that are known.
 
-Some schemes want more of a path than its increments: the *space-time area* H of a step, the mean distance of the
-path from its chord. It is normal with variance dt / 12 and independent of the increment; dt (dW / 2 + H) is the
-integral of W(s) - W(t) over the step.
+Some schemes want more of a path than its increments: the *space-time area* H of a step, the mean distance
+of the path from its chord. It is normal with variance dt / 12 and independent of the increment; dt (dW / 2
++ H) is the integral of W(s) - W(t) over the step.
 """
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ class OnGrid:
                          "draw another path")
 
     def __call__(self, ta, tb=None, return_U: bool = False, return_A: bool = False):
-        """W(tb) - W(ta), (B, m), for two grid times; W(ta) - W(t0) without ``tb``. return_U: also the integral of
-        W(s) - W(ta) over the interval (torchsde's words)."""
+        """W(tb) - W(ta), (B, m), for two grid times; W(ta) - W(t0) without ``tb``. return_U: also the
+        integral of W(s) - W(ta) over the interval (torchsde's words)."""
         if return_A:
             raise ValueError("this Brownian path knows no Levy area; give bm a torchsde.BrownianInterval with "
                              "levy_area_approximation='foster'")
@@ -127,8 +127,8 @@ class Brownian(OnGrid):
         n = grid.steps * shape[0] * shape[1]
         if n > MAX_NUMBERS:
             raise ValueError(f"{grid.steps} steps of {shape[0]} x {shape[1]} increments are {n:.3g} numbers, "
-                             "too many to hold at once; use a larger dt, fewer rows, or a ChunkedBrownian, which "
-                             "makes the same path a stretch at a time")
+                             "too many to hold at once; use a larger dt, fewer rows, or a ChunkedBrownian, "
+                             "which makes the same path a stretch at a time")
 
         def z(name):
             return sample({name: Normal((grid.steps, *shape))}, seed=seed, stream=STREAM, dtype=dtype)[name]
@@ -155,7 +155,8 @@ class Brownian(OnGrid):
     def areas(self) -> Tensor:
         """The space-time areas of the steps, (steps, B, m). Raises ValueError where they are not known."""
         if self.given_areas is None:
-            raise ValueError("this Brownian path knows its increments only, not the space-time areas of its steps; "
+            raise ValueError("this Brownian path knows its increments only, not the space-time areas of its "
+                             "steps; "
                              "draw it from a seed (Brownian.draw), or use a method other than 'srk'")
         if not isinstance(self.given_areas, Tensor):
             object.__setattr__(self, "given_areas", self.given_areas())
@@ -183,8 +184,8 @@ class Brownian(OnGrid):
         """
         if not self.grid.even:
             raise ValueError("only a path on an even grid is refined: the last step of this one is shorter")
-        z = sample({"z": Normal(tuple(self.increments.shape))}, seed=seed, stream="bridge", step=self.grid.steps,
-                   dtype=self.dtype)["z"].to(self.device)
+        z = sample({"z": Normal(tuple(self.increments.shape))}, seed=seed, stream="bridge",
+                   step=self.grid.steps, dtype=self.dtype)["z"].to(self.device)
         off = z * (0.5 * math.sqrt(self.grid.dt))
         halves = torch.stack([0.5 * self.increments + off, 0.5 * self.increments - off], 1)
         return Brownian(Grid(self.grid.t0, self.grid.t1, 2 * self.grid.steps), halves.flatten(0, 1))

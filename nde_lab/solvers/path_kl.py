@@ -4,8 +4,9 @@ Paths of dY = f dt + g dW weigh against those of the prior dY = h dt + g dW by G
 
     KL = E of the integral of  |u|^2 / 2  dt,     g u = f - h.
 
-That is what a latent SDE pays for leaving its prior (Li et al., "Scalable gradients for SDEs", 2020, equation 9).
-Beware that torchsde's documentation prints the integrand without the half and the square; its code has both.
+That is what a latent SDE pays for leaving its prior (Li et al., "Scalable gradients for SDEs", 2020,
+equation 9). Beware that torchsde's documentation prints the integrand without the half and the square; its
+code has both.
 """
 from __future__ import annotations
 
@@ -21,8 +22,9 @@ _SMALL = 1e-7              # torchsde divides by no diffusion that is smaller
 def path_kl_rate(sde, t: Tensor, y: Tensor) -> Tensor:
     """|u|^2 / 2 at states (B, D), with g u = f - h: a number per row, (B,).
 
-    sde: an SDE with a prior drift (``h(t, y)``, ``prior_drift(t, y)``, or ``SDE(..., prior=h)``); ValueError without.
-    A matrix g that does not reach f - h counts only the part that it reaches (the KL itself is infinite then).
+    sde: an SDE with a prior drift (``h(t, y)``, ``prior_drift(t, y)``, or ``SDE(..., prior=h)``);
+    ValueError without. A matrix g that does not reach f - h counts only the part that it reaches (the KL
+    itself is infinite then).
     """
     sde = as_sde(sde)
     return _rate(sde, *sde.both(t, y), _prior(sde)(t, y))
@@ -70,7 +72,8 @@ def split_path_kl(ys: Tensor) -> tuple[Tensor, Tensor]:
 
 def _prior(sde: SDE):
     if sde.prior is None:
-        raise ValueError("the path KL compares the drift with a prior drift of the same diffusion: define h(t, y) or "
+        raise ValueError("the path KL compares the drift with a prior drift of the same diffusion: define "
+                         "h(t, y) or "
                          "prior_drift(t, y), or give SDE(..., prior=h)")
     return sde.prior
 

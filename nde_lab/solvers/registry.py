@@ -28,8 +28,9 @@ ELSEWHERE = ("log_ode", "euler_heun")
 
 def default_method(sde: SDE, t: Tensor, y: Tensor, bm=None) -> str:
     """torchsde's choice: "srk" (Ito) where it has its order, "euler" for other Ito SDEs; "midpoint"
-    (Stratonovich). "srk" is left alone for general noise, for diagonal noise that mixes coordinates (where it
-    would be no better than "euler" at several times the cost), and where bm does not know the areas it needs."""
+    (Stratonovich). "srk" is left alone for general noise, for diagonal noise that mixes coordinates (where
+    it would be no better than "euler" at several times the cost), and where bm does not know the areas it
+    needs."""
     if sde.sde_type == "stratonovich":
         return "midpoint"
     blind = bm is not None and getattr(bm, "levy_area_approximation", "none") == "none"

@@ -5,9 +5,9 @@ The state y travels with a shadow z that leads the evaluations. One step is
     z' = 2 y - z + f dt + g dW,     (f', g') = (f, g)(t + dt, z'),
     y' = y + (f + f') dt / 2 + (g + g') dW / 2,
 
-and the same formulas with dt and dW negated lead back from (y', z', f', g') to (y, z, f, g): not approximately, as
-solving an adjoint equation backwards would, but up to rounding. Source: Kidger, Foster, Li, Lyons, "Efficient and
-accurate gradients for neural SDEs" (2021), algorithms 1 and 2.
+and the same formulas with dt and dW negated lead back from (y', z', f', g') to (y, z, f, g): not
+approximately, as solving an adjoint equation backwards would, but up to rounding. Source: Kidger, Foster,
+Li, Lyons, "Efficient and accurate gradients for neural SDEs" (2021), algorithms 1 and 2.
 """
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from nde_lab.solvers.scheme import Scheme
 class ReversibleHeun(Scheme):
     """Carry (y, f, g, z): the state, drift and diffusion at the shadow, and the shadow z, all at the same time.
 
-    Converges to the *Stratonovich* solution: strong order 1 for additive noise, 1/2 in general; weak order 1; one
-    evaluation a step and one to start. Stable for y' = q y only at imaginary q: where y decays like exp(-a t),
-    the distance of y and z grows like exp(a t), from the size a h it starts with, and wins in the end.
+    Converges to the *Stratonovich* solution: strong order 1 for additive noise, 1/2 in general; weak order
+    1; one evaluation a step and one to start. Stable for y' = q y only at imaginary q: where y decays like
+    exp(-a t), the distance of y and z grows like exp(a t), from the size a h it starts with, and wins in
+    the end.
     """
     name = "reversible_heun"
     calculus = "stratonovich"

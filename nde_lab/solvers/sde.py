@@ -28,9 +28,9 @@ ROLES = {"drift": ("f", "drift"), "diffusion": ("g", "diffusion"), "prior_drift"
 class SDE:
     """dY = drift(t, Y) dt + diffusion(t, Y) dW from two functions of a 0-d time and a (B, D) state.
 
-    ``joint(t, y) -> (drift, diffusion)``, if given, is called where both are needed. ``prior`` is a second drift,
-    (B, D), for the path KL (``nde_lab.solvers.path_kl``). ``f``, ``g`` and ``h`` are the names under which
-    torchsde asks for them, so an ``SDE`` works with torchsde too.
+    ``joint(t, y) -> (drift, diffusion)``, if given, is called where both are needed. ``prior`` is a second
+    drift, (B, D), for the path KL (``nde_lab.solvers.path_kl``). ``f``, ``g`` and ``h`` are the names under
+    which torchsde asks for them, so an ``SDE`` works with torchsde too.
     """
     drift: Callable[[Tensor, Tensor], Tensor]
     diffusion: Callable[[Tensor, Tensor], Tensor]

@@ -1,15 +1,15 @@
 """The gradient of a reversible-Heun solve in memory that does not grow with the steps, and exact to rounding.
 
-Backpropagation stores what every step saw. Here nothing is stored: the backward pass undoes the steps one by one,
-from the last carry (y, f, g, z), and hands the cotangents (a_y, a_f, a_g, a_z) back through each. With ' for the end
-of a step, its transpose is
+Backpropagation stores what every step saw. Here nothing is stored: the backward pass undoes the steps one
+by one, from the last carry (y, f, g, z), and hands the cotangents (a_y, a_f, a_g, a_z) back through each.
+With ' for the end of a step, its transpose is
 
     a_f' += dt a_y' / 2,   a_g' += a_y' (x) dW / 2,   a_z' += (d(f, g)/dz at z')^T (a_f', a_g'),
     a_y = a_y' + 2 a_z',   a_f = dt (a_y' / 2 + a_z'),   a_g = (a_y' / 2 + a_z') (x) dW,   a_z = -a_z',
 
-and the parameters collect (d(f, g)/d theta at z')^T (a_f', a_g'). The evaluation at z that undoing needs is the one
-whose derivative the next step back needs, so each step costs one evaluation and one vector-Jacobian product.
-Source: Kidger, Foster, Li, Lyons (2021), algorithm 2; the transpose is derived here.
+and the parameters collect (d(f, g)/d theta at z')^T (a_f', a_g'). The evaluation at z that undoing needs is
+the one whose derivative the next step back needs, so each step costs one evaluation and one vector-Jacobian
+product. Source: Kidger, Foster, Li, Lyons (2021), algorithm 2; the transpose is derived here.
 """
 from __future__ import annotations
 
@@ -90,9 +90,10 @@ def _evaluate(sde, t: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _pull(seen, a_f: Tensor, a_g: Tensor, params: list[Tensor], sums: list) -> Tensor:
-    """The vector-Jacobian product with (a_f, a_g): returns that for z, adds those for the parameters to sums."""
+    """The vector-Jacobian product with (a_f, a_g): returns that for z, adds those for the parameters to
+    sums."""
     z, f, g = seen
-    with torch.enable_grad():                 # of a 0-d value: grad_outputs would import sympy at the first call
+    with torch.enable_grad():  # of a 0-d value: grad_outputs would import sympy at the first call
         value = (f * a_f).sum() + (g * a_g).sum()
         if not value.requires_grad:
             return torch.zeros_like(z)

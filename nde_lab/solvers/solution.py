@@ -30,9 +30,9 @@ class Solution:
     or infinity. ``ok`` (B,) is False for the rows that failed at that step. stats: method, steps (taken), dt,
     drift_evaluations, diffusion_evaluations.
 
-    path_kl (T' - 1, B): the path KL of every interval, of a solve with ``logqp=True``; its sum over the intervals,
-    averaged over rows, is the KL. extra: what the scheme carries beside the state at the end, a tuple of tensors (the
-    drift, diffusion and shadow of "reversible_heun"; empty for most).
+    path_kl (T' - 1, B): the path KL of every interval, of a solve with ``logqp=True``; its sum over the
+    intervals, averaged over rows, is the KL. extra: what the scheme carries beside the state at the end, a
+    tuple of tensors (the drift, diffusion and shadow of "reversible_heun"; empty for most).
     """
     ts: Tensor
     ys: Tensor

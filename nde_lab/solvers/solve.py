@@ -23,9 +23,10 @@ OPTIONS = ("grad_free",)
 
 
 def solve_sde(sde, y0: Tensor, ts, bm=None, *, method: str | None = None, dt: float = 1e-3,
-              seed: int | None = None, names=None, gradient: str = "through", params: Iterable[Tensor] | None = None,
-              logqp: bool = False, extra_solver_state=None, options=None, adaptive: bool = False,
-              rtol: float = 1e-5, atol: float = 1e-4, dt_min: float = 1e-5) -> Solution:
+              seed: int | None = None, names=None, gradient: str = "through",
+              params: Iterable[Tensor] | None = None, logqp: bool = False, extra_solver_state=None,
+              options=None, adaptive: bool = False, rtol: float = 1e-5, atol: float = 1e-4,
+              dt_min: float = 1e-5) -> Solution:
     """Solve dY = f dt + g dW from y0 at ts[0] and report how it went; numerical trouble is no error.
 
     sde: an object with drift ``f(t, y)`` and diffusion ``g(t, y)`` (or ``drift``, ``diffusion``),
@@ -34,22 +35,24 @@ def solve_sde(sde, y0: Tensor, ts, bm=None, *, method: str | None = None, dt: fl
     from ts[0] to ts[-1], the last step is shortened if dt does not divide; a time of ts between two grid
     points gets the linear interpolation of its neighbours (as in torchsde).
 
-    bm: the noise. None draws it from ``seed`` (without one, from torch's global generator: ``torch.manual_seed``
-    makes it repeat). Or a ``Brownian`` or ``ChunkedBrownian`` path, also a finer one of which dt is a multiple; or
-    increments (steps, B, m) of variance dt; or a torchsde Brownian object, asked as ``bm(ta, tb)``.
+    bm: the noise. None draws it from ``seed`` (without one, from torch's global generator:
+    ``torch.manual_seed`` makes it repeat). Or a ``Brownian`` or ``ChunkedBrownian`` path, also a finer one
+    of which dt is a multiple; or increments (steps, B, m) of variance dt; or a torchsde Brownian object,
+    asked as ``bm(ta, tb)``.
 
-    method: a name from ``SCHEMES`` that fits the SDE, or torchsde's "log_ode", "euler_heun". Without one, torchsde's
-    choice: "srk" for Ito SDEs, but "euler" where noise is general or mixes coordinates, or bm knows no areas;
-    "midpoint" for Stratonovich SDEs. options: ``{"grad_free": True}`` spares "milstein" the derivative. extra_solver_state: drift, diffusion and
-    shadow from which "reversible_heun" goes on, the ``extra`` of an earlier solution.
+    method: a name from ``SCHEMES`` that fits the SDE, or torchsde's "log_ode", "euler_heun". Without one,
+    torchsde's choice: "srk" for Ito SDEs, but "euler" where noise is general or mixes coordinates, or bm
+    knows no areas; "midpoint" for Stratonovich SDEs. options: ``{"grad_free": True}`` spares "milstein" the
+    derivative. extra_solver_state: drift, diffusion and shadow from which "reversible_heun" goes on, the
+    ``extra`` of an earlier solution.
 
     gradient: "through" backpropagates through the steps; "adjoint" undoes them instead ("reversible_heun" only:
     the same gradient to rounding, in memory that does not grow with the steps). params: the tensors that the
     adjoint finds gradients for, beside y0; by default the SDE's ``parameters()``.
 
-    logqp: also accumulate the path KL to the prior drift ``h(t, y)`` (``solution.path_kl``).
-    adaptive: let torchsde choose the steps (rtol, atol, dt_min; dt is the first). Raises ValueError for input that
-    does not fit.
+    logqp: also accumulate the path KL to the prior drift ``h(t, y)`` (``solution.path_kl``). adaptive: let
+    torchsde choose the steps (rtol, atol, dt_min; dt is the first). Raises ValueError for input that does
+    not fit.
     """
     if getattr(RECORDER, "loop", None) is not None:
         raise ValueError("sdeint and solve_sde look at values, so they cannot stand in a traced function; "
@@ -72,12 +75,14 @@ def solve_sde(sde, y0: Tensor, ts, bm=None, *, method: str | None = None, dt: fl
         sde, y0, spare = with_path_kl(sde), widen(y0), int(sde.noise_type == "diagonal")
     if adaptive or method in ELSEWHERE:
         if gradient == "adjoint":
-            raise ValueError("gradient='adjoint' undoes fixed steps of 'reversible_heun'; for adaptive steps and "
-                             "other methods call sdeint_adjoint, which solves an adjoint equation by torchsde")
+            raise ValueError("gradient='adjoint' undoes fixed steps of 'reversible_heun'; for adaptive steps "
+                             "and other methods call sdeint_adjoint, which solves an adjoint equation by "
+                             "torchsde")
         if spare and bm is not None and getattr(bm, "shape", (0, 0))[-1] == channels:
             raise ValueError("with logqp, torchsde wants one channel more in bm (B, D + 1) for diagonal noise")
         solution = theirs(sde, y0, ts, bm, channels + spare, seed=seed, method=method, adaptive=adaptive, dt=dt,
-                          rtol=rtol, atol=atol, dt_min=dt_min, options=options, extra_solver_state=extra_solver_state)
+                          rtol=rtol, atol=atol, dt_min=dt_min, options=options,
+                          extra_solver_state=extra_solver_state)
         return _split(solution) if logqp else solution
     scheme = choose(sde, method, options)
     scheme.check(sde, times[0], y0)
@@ -85,7 +90,8 @@ def solve_sde(sde, y0: Tensor, ts, bm=None, *, method: str | None = None, dt: fl
     adjoint = gradient == "adjoint"
     if adjoint:
         params = _params(whole, params, scheme, bm)
-    noise = step_noise(bm, grid, y0, channels + spare, seed, area=scheme.needs_area, chunks=adjoint, spare=spare)
+    noise = step_noise(bm, grid, y0, channels + spare, seed, area=scheme.needs_area, chunks=adjoint,
+                       spare=spare)
     clock = times.unbind().__getitem__ if grid.steps <= 4096 else times.__getitem__
     problem = Problem(sde, scheme, grid, grid.locate(ts), noise, clock)
     if adjoint:
@@ -100,11 +106,13 @@ def _solution(problem: Problem, found: Outcome, ts, y0: Tensor) -> Solution:
     sde, scheme, taken = problem.sde, problem.scheme, found.steps
     dtype = ts.dtype if isinstance(ts, Tensor) and ts.dtype.is_floating_point else y0.dtype
     times = torch.tensor(save_times(ts), dtype=dtype, device=y0.device)
-    drift, diffusion = (each * taken + first for each, first in zip(scheme.cost(sde), scheme.starts_with, strict=True))
+    drift, diffusion = (each * taken + first
+                        for each, first in zip(scheme.cost(sde), scheme.starts_with, strict=True))
     stats = {"method": scheme.name, "steps": taken, "dt": problem.grid.dt, "drift_evaluations": drift,
              "diffusion_evaluations": diffusion}
     extra = found.carry[1:] if isinstance(found.carry, tuple) and found.status.kind == "finished" else ()
-    return Solution(times[:len(found.saved)], torch.stack(found.saved), found.ok, found.status, stats, extra=extra)
+    return Solution(times[:len(found.saved)], torch.stack(found.saved), found.ok, found.status, stats,
+                    extra=extra)
 
 
 def _split(solution: Solution) -> Solution:
@@ -133,21 +141,23 @@ def _extra(scheme, sde: SDE, t: Tensor, y0: Tensor, given) -> tuple[Tensor, ...]
     want = [tuple(part.shape) for part in carry[1:]] if isinstance(carry, tuple) else []
     got = [tuple(part.shape) for part in given]
     if got != want:
-        raise ValueError(f"extra_solver_state of method {scheme.name!r} holds tensors of shapes {want or '(none)'}, "
-                         f"got {got}; give the extra state that an earlier solve returned")
+        raise ValueError(f"extra_solver_state of method {scheme.name!r} holds tensors of shapes "
+                         f"{want or '(none)'}, got {got}; give the extra state that an earlier solve returned")
     return tuple(given)
 
 
 def _params(sde, params, scheme, bm) -> list[Tensor]:
     if scheme.name != "reversible_heun":
-        raise ValueError(f"gradient='adjoint' undoes the steps, which only 'reversible_heun' (Stratonovich) allows, "
-                         f"not {scheme.name!r}; or call sdeint_adjoint, which solves an adjoint equation by torchsde")
+        raise ValueError("gradient='adjoint' undoes the steps, which only 'reversible_heun' (Stratonovich) "
+                         f"allows, not {scheme.name!r}; or call sdeint_adjoint, which solves an adjoint "
+                         "equation by torchsde")
     if isinstance(bm, Tensor) and bm.requires_grad:
-        raise ValueError("gradient='adjoint' finds no gradient with respect to the increments; detach bm, or use "
-                         "gradient='through'")
+        raise ValueError("gradient='adjoint' finds no gradient with respect to the increments; detach bm, or "
+                         "use gradient='through'")
     if params is None:
         if not isinstance(sde, torch.nn.Module):
-            raise ValueError(f"gradient='adjoint' must know the tensors to differentiate for, and {type(sde).__name__} "
-                             "is no nn.Module whose parameters() tell; give params=[...], or params=() for y0 alone")
+            raise ValueError("gradient='adjoint' must know the tensors to differentiate for, and "
+                             f"{type(sde).__name__} is no nn.Module whose parameters() tell; give "
+                             "params=[...], or params=() for y0 alone")
         params = sde.parameters()
     return [p for p in params if p.requires_grad]

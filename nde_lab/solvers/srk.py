@@ -1,9 +1,10 @@
 """Roessler's stochastic Runge-Kutta schemes: strong order 1.5 without a derivative of the diffusion.
 
-Beside the increment dW of a step they use the area under the path, the integral of W(s) - W(t) over the step, which
-is dt (dW / 2 + H): H is the mean distance of the path from its chord, normal with variance dt / 12 and independent
-of dW (the *space-time Levy area*). Source: Roessler, SIAM J. Numer. Anal. 48 (2010), "Runge-Kutta methods for the
-strong approximation of solutions of SDEs": SRA1 for additive, SRID2 for diagonal and scalar noise.
+Beside the increment dW of a step they use the area under the path, the integral of W(s) - W(t) over the
+step, which is dt (dW / 2 + H): H is the mean distance of the path from its chord, normal with variance dt /
+12 and independent of dW (the *space-time Levy area*). Source: Roessler, SIAM J. Numer. Anal. 48 (2010),
+"Runge-Kutta methods for the strong approximation of solutions of SDEs": SRA1 for additive, SRID2 for
+diagonal and scalar noise.
 """
 from __future__ import annotations
 
@@ -11,12 +12,12 @@ from nde_lab.solvers.scheme import Scheme
 
 
 class SRK(Scheme):
-    """Strong order 1.5 to the *Ito* solution; needs ``(dW, H)`` for a step, where others need dW. Weak order 2 for
-    additive noise; 1.5 for the others, as exact moments of linear SDEs show.
+    """Strong order 1.5 to the *Ito* solution; needs ``(dW, H)`` for a step, where others need dW. Weak
+    order 2 for additive noise; 1.5 for the others, as exact moments of linear SDEs show.
 
-    Additive noise: two evaluations of drift and diffusion a step. Diagonal (g_i a function of y_i) and scalar
-    noise: three of the drift, four of the diffusion. Diagonal noise that mixes coordinates is taken too, and falls
-    back to strong order 1/2 there.
+    Additive noise: two evaluations of drift and diffusion a step. Diagonal (g_i a function of y_i) and
+    scalar noise: three of the drift, four of the diffusion. Diagonal noise that mixes coordinates is taken
+    too, and falls back to strong order 1/2 there.
     """
     name = "srk"
     calculus = "ito"
@@ -35,7 +36,8 @@ class SRK(Scheme):
 
 
 def _additive(sde, t, y, dt, dW, area):
-    """SRA1. g0 and g1 are the diffusion at both ends of the step; y is passed only because g's signature has it."""
+    """SRA1. g0 and g1 are the diffusion at both ends of the step; y is passed only because g's signature
+    has it."""
     f0, g0 = sde.both(t, y)
     g1 = sde.diffusion(t + dt, y)
     f1 = sde.drift(t + 0.75 * dt, y + 0.75 * f0 * dt + 1.5 * sde.noise(g1, area))

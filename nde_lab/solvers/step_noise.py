@@ -17,11 +17,12 @@ HOLD_AT_ONCE = 1 << 22
 
 def step_noise(bm, grid: Grid, y0: Tensor, channels: int, seed: int | None, *, area: bool = False,
                chunks: bool = False, spare: int = 0) -> Callable:
-    """The noise of step k (from 0) as a function of k: the increment (B, m), or with ``area`` the pair of increment
-    and space-time area.
+    """The noise of step k (from 0) as a function of k: the increment (B, m), or with ``area`` the pair of
+    increment and space-time area.
 
-    bm, seed: as in ``solve_sde``. channels: m. chunks: draw in chunks even where all fits. spare: this many of the
-    channels are not used by the SDE: they are zero where the noise is drawn, and bm may leave them out.
+    bm, seed: as in ``solve_sde``. channels: m. chunks: draw in chunks even where all fits. spare: this many
+    of the channels are not used by the SDE: they are zero where the noise is drawn, and bm may leave them
+    out.
     """
     shape, used = (y0.shape[0], channels), channels - spare
     if bm is not None and seed is not None:
@@ -41,8 +42,10 @@ def step_noise(bm, grid: Grid, y0: Tensor, channels: int, seed: int | None, *, a
         factor = bm.factor_to(grid)
         bm = bm if factor == 1 else bm.coarsen(factor)
     if area and getattr(bm, "levy_area_approximation", "none") == "none":
-        raise ValueError("method 'srk' needs the space-time areas of the path beside its increments, and this bm "
-                         "does not know them: draw it from a seed (Brownian.draw), make a torchsde.BrownianInterval "
+        raise ValueError("method 'srk' needs the space-time areas of the path beside its increments, and "
+                         "this bm "
+                         "does not know them: draw it from a seed (Brownian.draw), make a "
+                         "torchsde.BrownianInterval "
                          "with levy_area_approximation='space-time', or name another method, such as 'euler'")
     at = _reader(bm, grid, area)
     if not narrow:
@@ -59,7 +62,8 @@ def check_bm(bm, shape: tuple[int, int], y0: Tensor, grid: Grid | None = None) -
     """Refuse what is no Brownian motion of this shape (and increments where there is no grid of steps)."""
     if isinstance(bm, Tensor):
         if grid is None:
-            raise ValueError("increments belong to one grid of steps, and adaptive steps have none; give a seed, or "
+            raise ValueError("increments belong to one grid of steps, and adaptive steps have none; give a "
+                             "seed, or "
                              "a torchsde.BrownianInterval as bm")
         if tuple(bm.shape) != (grid.steps, *shape):
             raise ValueError("bm given as increments must have shape (steps, B, m) = "

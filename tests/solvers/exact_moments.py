@@ -1,8 +1,10 @@
-"""Weak errors of schemes without sampling: for linear SDEs one step is a random matrix, and moments follow exactly.
+"""Weak errors of schemes without sampling: for linear SDEs one step is a random matrix, and moments follow
+exactly.
 
-dX = A X dt + sum_i B_i X dW_i + G dW (multiplicative or additive noise). The mean of (X, 1)(X, 1)^T obeys a linear
-ODE; a scheme multiplies (X, 1) by a matrix that is a polynomial in the increments (and areas) of the step, so Gauss
-quadrature gives the matrix of its second moments to rounding, and a power of that matrix the moments after n steps.
+dX = A X dt + sum_i B_i X dW_i + G dW (multiplicative or additive noise). The mean of (X, 1)(X, 1)^T obeys a
+linear ODE; a scheme multiplies (X, 1) by a matrix that is a polynomial in the increments (and areas) of the
+step, so Gauss quadrature gives the matrix of its second moments to rounding, and a power of that matrix the
+moments after n steps.
 """
 from __future__ import annotations
 
@@ -69,8 +71,8 @@ def step_matrices(problem: Linear, scheme, h: float) -> tuple[Tensor, Tensor]:
     weights = torch.tensor(np.stack(np.meshgrid(*[w / math.sqrt(2 * math.pi)] * dims, indexing="ij"),
                                     -1).reshape(-1, dims)).prod(-1)
     size = 2 * d if scheme.name == "reversible_heun" else d
-    basis = torch.cat([torch.eye(size, dtype=F64), torch.zeros(1, size, dtype=F64)])           # and 0 for the constant
-    rows = basis.repeat(len(nodes), 1)                                                          # (q (size + 1), size)
+    basis = torch.cat([torch.eye(size, dtype=F64), torch.zeros(1, size, dtype=F64)])  # and 0 for the constant
+    rows = basis.repeat(len(nodes), 1)  # (q (size + 1), size)
     noise = nodes.repeat_interleave(size + 1, 0)
     dW = math.sqrt(h) * noise[:, :m]
     if scheme.needs_area:

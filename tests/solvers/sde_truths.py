@@ -59,7 +59,8 @@ def additive(sde_type="ito"):
 
 
 class Arctangent:
-    """torchsde's second problem with a closed form: dX = -p^2 sin X cos^3 X dt + p cos^2 X dW, X = arctan(tan x0 + p W).
+    """torchsde's second problem with a closed form: dX = -p^2 sin X cos^3 X dt + p cos^2 X dW, X =
+    arctan(tan x0 + p W).
 
     Its drift is the Ito correction of its noise, so in the Stratonovich sense there is none.
     """
@@ -80,8 +81,8 @@ class Arctangent:
 
 
 class Fading:
-    """torchsde's third: dX = (b / sqrt(1 + t) - X / (2 (1 + t))) dt + a b / sqrt(1 + t) dW, additive, one noise per
-    coordinate; X = (x0 + b (t + a W)) / sqrt(1 + t). Additive, so both calculi mean it."""
+    """torchsde's third: dX = (b / sqrt(1 + t) - X / (2 (1 + t))) dt + a b / sqrt(1 + t) dW, additive, one
+    noise per coordinate; X = (x0 + b (t + a W)) / sqrt(1 + t). Additive, so both calculi mean it."""
     noise_type, a, b = "additive", 0.8, 0.6
 
     def __init__(self, sde_type="ito"):
@@ -127,8 +128,8 @@ class Mixed:
 
 
 class Network(torch.nn.Module):
-    """The kind of neural SDE that torchsde tests with, for every noise type: time and state go in, a prior drift is
-    there, and one parameter is not used."""
+    """The kind of neural SDE that torchsde tests with, for every noise type: time and state go in, a prior
+    drift is there, and one parameter is not used."""
 
     def __init__(self, noise_type, sde_type="ito", d=3, m=2):
         super().__init__()
@@ -137,7 +138,8 @@ class Network(torch.nn.Module):
         layers = lambda i, o: torch.nn.Sequential(  # noqa: E731
             torch.nn.Linear(i, 5), torch.nn.Softplus(), torch.nn.Linear(5, o), torch.nn.Sigmoid()).double()
         wide = d if noise_type == "diagonal" else d * self.m
-        self.drift_net, self.diffusion_net = layers(d + 1, d), layers(1 if noise_type == "additive" else d + 1, wide)
+        self.drift_net = layers(d + 1, d)
+        self.diffusion_net = layers(1 if noise_type == "additive" else d + 1, wide)
         self.unused = torch.nn.Parameter(torch.ones(2, dtype=F64))
 
     def f(self, t, y):

@@ -95,7 +95,8 @@ def test_rows_that_fail_are_told_apart():
     ({"save": []}, "holds no grid index"),
     ({"method": "heun"}, "converges to the Stratonovich solution"),
     ({"method": "srk"}, "'srk' needs a pair .increments, areas.*variance dt / 12"),
-    ({"method": "srk", "increments": (PATH.increments, PATH.areas[:7])}, r"need increments of shape \(8, 5, 3\), got"),
+    ({"method": "srk", "increments": (PATH.increments, PATH.areas[:7])}, r"need increments of shape \(8, 5, "
+                                                                         r"3\), got"),
     ({"increments": (PATH.increments, PATH.areas)}, "'euler' takes the increments as one tensor .*only 'srk'"),
 ])
 def test_refusals(change, sentence):

@@ -1,11 +1,23 @@
 """BAOAB and the Langevin SDE: what is exact, what is of which order."""
+
 import math
 
 import pytest
 import torch
 from solvers.sde_truths import F64, slope, strong_order
 
-from nde_lab.solvers import SDE, Brownian, Grid, Langevin, SolverError, choose, fitting, integrate, sdeint, solve_sde
+from nde_lab.solvers import (
+    SDE,
+    Brownian,
+    Grid,
+    Langevin,
+    SolverError,
+    choose,
+    fitting,
+    integrate,
+    sdeint,
+    solve_sde,
+)
 
 K, GAMMA, T, M = 2.0, 0.7, 1.5, 1.3
 SPRING = Langevin(lambda q: -K * q, GAMMA, T, M)
@@ -29,19 +41,20 @@ def stationary(method, h):
     return S.reshape(2, 2)
 
 
-@pytest.mark.parametrize("h", [0.01, 0.1, 0.5, 1.0, 1.5])              # stable below 2 sqrt(M / K) = 1.61
+@pytest.mark.parametrize("h", [0.01, 0.1, 0.5, 1.0, 1.5])  # stable below 2 sqrt(M / K) = 1.61
 def test_the_configurational_variance_of_a_spring_is_exact(h):
     S = stationary("baoab", h)
     assert S[0, 0].item() == pytest.approx(T / K, rel=1e-12)
     assert S[0, 1].abs() < 1e-12
-    assert S[1, 1].item() == pytest.approx(M * T * (1 - h * h * K / (4 * M)), rel=1e-12)    # not that of the momenta
+    # Not that of the momenta.
+    assert S[1, 1].item() == pytest.approx(M * T * (1 - h * h * K / (4 * M)), rel=1e-12)
 
 
 def test_eulers_variance_is_off_by_a_term_of_first_order():
     sizes = (0.02, 0.04, 0.08)
     errors = [abs(float(stationary("euler", h)[0, 0]) - T / K) for h in sizes]
     assert slope(sizes, errors) == pytest.approx(1.0, abs=0.15) and errors[-1] > 0.1 * T / K
-    assert torch.linalg.eigvals(affine("euler", 0.5)[0]).abs().max() > 1           # and it does not survive h = 0.5
+    assert torch.linalg.eigvals(affine("euler", 0.5)[0]).abs().max() > 1  # and it does not survive h = 0.5
 
 
 @pytest.mark.parametrize("method, order", [("baoab", 2), ("euler", 1), ("srk", 2)])
@@ -58,10 +71,15 @@ def test_weak_order(method, order):
         A, b = affine(method, 1 / n)
         S = torch.zeros(2, 2, dtype=F64)
         noise = torch.outer(b, b)
-        if method == "srk":                                     # the part of the noise that the area brings
+        if method == "srk":  # the part of the noise that the area brings
             scheme, z = choose(SPRING, method), torch.ones(1, 1, dtype=F64)
-            c = scheme.step(SPRING, torch.zeros((), dtype=F64), torch.zeros(1, 2, dtype=F64), 1 / n,
-                            (0 * z, z * math.sqrt(1 / n / 12)))[0]
+            c = scheme.step(
+                SPRING,
+                torch.zeros((), dtype=F64),
+                torch.zeros(1, 2, dtype=F64),
+                1 / n,
+                (0 * z, z * math.sqrt(1 / n / 12)),
+            )[0]
             noise = noise + torch.outer(c, c)
         for _ in range(n):
             S = A @ S @ A.T + noise
@@ -71,7 +89,9 @@ def test_weak_order(method, order):
 
 def test_strong_order_is_one():
     well = Langevin(lambda q: q - q**3, 0.8, 0.5)
-    assert strong_order(well, "baoab", channels=1, rows=200, factors=(8, 16, 32, 64)) == pytest.approx(1.0, abs=0.1)
+    assert strong_order(well, "baoab", channels=1, rows=200, factors=(8, 16, 32, 64)) == pytest.approx(
+        1.0, abs=0.1
+    )
 
 
 def test_it_samples_a_double_well():
@@ -87,7 +107,7 @@ def test_it_samples_a_double_well():
 
 def test_without_friction_it_keeps_the_energy_of_a_pendulum():
     pendulum = Langevin(lambda q: -torch.sin(q), 1e-12, 1.0)
-    energy = lambda y: 0.5 * y[..., 1]**2 - torch.cos(y[..., 0])  # noqa: E731
+    energy = lambda y: 0.5 * y[..., 1] ** 2 - torch.cos(y[..., 0])  # noqa: E731
     y0 = torch.tensor([[2.0, 0.0]], dtype=F64)
     path = torch.zeros(1000, 1, 1, dtype=F64)
     e = energy(integrate(pendulum, y0, Grid(0.0, 100.0, 1000), path, method="baoab"))
@@ -115,20 +135,40 @@ def test_parameters_may_be_tensors_with_gradients():
     bm = Brownian.draw(Grid(0.0, 0.5, 5), (2, 2), seed=0, dtype=F64)
 
     def end(y0, friction, temperature):
-        return sdeint(Langevin(lambda q: -torch.sin(q), friction, temperature), y0, [0.0, 0.5], bm, "baoab", dt=0.1)[-1]
+        return sdeint(
+            Langevin(lambda q: -torch.sin(q), friction, temperature), y0, [0.0, 0.5], bm, "baoab", dt=0.1
+        )[-1]
+
     y0 = torch.linspace(-1, 1, 8, dtype=F64).reshape(2, 4)
     assert torch.autograd.gradcheck(end, [x.clone().requires_grad_() for x in (y0, gamma, 2 * gamma)])
 
 
-@pytest.mark.parametrize("make, sentence", [
-    (lambda: Langevin(lambda q: q, friction=0.0), "friction must be a positive number or a tensor of such, got 0.0"),
-    (lambda: Langevin(lambda q: q, temperature=-1), "temperature must be a positive number"),
-    (lambda: Langevin(lambda q: q, mass=math.nan), "mass must be a positive number"),
-    (lambda: Langevin(lambda q: q, sde_type="itô"), "sde_type must be one of ito, stratonovich"),
-    (lambda: sdeint(SPRING, torch.ones(2, 3), [0, 1], method="baoab", dt=0.1), "even number of columns, got 3"),
-    (lambda: sdeint(SDE(lambda t, y: -y, lambda t, y: torch.ones(2, 2, 1), "additive"), torch.ones(2, 2), [0, 1],
-                    method="baoab", dt=0.1), "takes a Langevin.force, friction, temperature."),
-])
+@pytest.mark.parametrize(
+    "make, sentence",
+    [
+        (
+            lambda: Langevin(lambda q: q, friction=0.0),
+            "friction must be a positive number or a tensor of such, got 0.0",
+        ),
+        (lambda: Langevin(lambda q: q, temperature=-1), "temperature must be a positive number"),
+        (lambda: Langevin(lambda q: q, mass=math.nan), "mass must be a positive number"),
+        (lambda: Langevin(lambda q: q, sde_type="itô"), "sde_type must be one of ito, stratonovich"),
+        (
+            lambda: sdeint(SPRING, torch.ones(2, 3), [0, 1], method="baoab", dt=0.1),
+            "even number of columns, got 3",
+        ),
+        (
+            lambda: sdeint(
+                SDE(lambda t, y: -y, lambda t, y: torch.ones(2, 2, 1), "additive"),
+                torch.ones(2, 2),
+                [0, 1],
+                method="baoab",
+                dt=0.1,
+            ),
+            "takes a Langevin.force, friction, temperature.",
+        ),
+    ],
+)
 def test_refusals(make, sentence):
     with pytest.raises(ValueError, match=sentence):
         make()

@@ -1,4 +1,6 @@
-"""The exact adjoint of reversible Heun: the gradient of backpropagation, in memory that does not grow with the steps."""
+"""The exact adjoint of reversible Heun: the gradient of backpropagation, in memory that does not grow with
+the steps."""
+
 import math
 import tracemalloc
 
@@ -22,12 +24,21 @@ def gradients(sde, y0, ts, gradient, *, params=None, **options):
     """Value, and gradients for y0 and the parameters (zero for those not used)."""
     y0 = y0.clone().requires_grad_()
     params = list(sde.parameters()) if params is None else params
-    found = solve_sde(sde, y0, ts, method="reversible_heun", gradient=gradient,
-                      **({"params": params} if gradient == "adjoint" else {}), **options)
+    found = solve_sde(
+        sde,
+        y0,
+        ts,
+        method="reversible_heun",
+        gradient=gradient,
+        **({"params": params} if gradient == "adjoint" else {}),
+        **options,
+    )
     weights = torch.arange(1.0, len(ts) + 1, dtype=y0.dtype)[:, None, None]
     loss = (found.ys.square() * weights).sum() + (0.0 if found.path_kl is None else found.path_kl.sum())
     grads = torch.autograd.grad(loss, [y0, *params], allow_unused=True)
-    return loss.detach(), [torch.zeros_like(p) if g is None else g for p, g in zip([y0, *params], grads, strict=True)]
+    return loss.detach(), [
+        torch.zeros_like(p) if g is None else g for p, g in zip([y0, *params], grads, strict=True)
+    ]
 
 
 def distance(a, b):
@@ -41,11 +52,13 @@ def test_it_is_the_gradient_of_backpropagation(data):
     noise, steps = data.draw(st.sampled_from(NOISES)), data.draw(st.integers(1, 40))
     rows, seed = data.draw(st.integers(1, 5)), data.draw(st.integers(0, 99))
     inner = sorted(data.draw(st.lists(st.floats(0.05, 0.95), max_size=3, unique_by=lambda t: round(t, 2))))
-    dt = data.draw(st.sampled_from([1 / steps, 1.03 / steps]))          # dividing the interval, or not
+    dt = data.draw(st.sampled_from([1 / steps, 1.03 / steps]))  # dividing the interval, or not
     y0 = torch.randn(rows, 3, dtype=F64, generator=torch.Generator().manual_seed(seed))
-    run = lambda kind: gradients(network(noise, seed), y0, [0.0, *inner, 1.0], kind, dt=dt, seed=seed)  # noqa: E731
+    def run(kind):
+        return gradients(network(noise, seed), y0, [0.0, *inner, 1.0], kind, dt=dt, seed=seed)
+
     (value, through), (same, undone) = run("through"), run("adjoint")
-    assert torch.allclose(value, same, rtol=1e-13)          # not equal: a product of one row has its own kernel
+    assert torch.allclose(value, same, rtol=1e-13)  # not equal: a product of one row has its own kernel
     assert distance(undone, through) < 1e-12
 
 
@@ -64,30 +77,69 @@ def test_finite_differences_agree():
     path = Brownian.draw(Grid(0.0, 0.5, 6), (2, 2), seed=0, dtype=F64)
 
     def end(y0, a, b):
-        sde = SDE(lambda t, y: torch.sin(a * y) - t * y, lambda t, y: b * torch.cos(y), "diagonal", "stratonovich")
-        return solve_sde(sde, y0, [0.0, 0.2, 0.5], path, method="reversible_heun", dt=0.5 / 6, gradient="adjoint",
-                         params=[a, b]).ys[1:]
-    inputs = (torch.tensor([[0.3, -0.8], [1.0, 0.1]], dtype=F64), torch.tensor([0.7, -1.3], dtype=F64),
-              torch.tensor([0.4, 0.9], dtype=F64))
+        sde = SDE(
+            lambda t, y: torch.sin(a * y) - t * y, lambda t, y: b * torch.cos(y), "diagonal", "stratonovich"
+        )
+        return solve_sde(
+            sde,
+            y0,
+            [0.0, 0.2, 0.5],
+            path,
+            method="reversible_heun",
+            dt=0.5 / 6,
+            gradient="adjoint",
+            params=[a, b],
+        ).ys[1:]
+
+    inputs = (
+        torch.tensor([[0.3, -0.8], [1.0, 0.1]], dtype=F64),
+        torch.tensor([0.7, -1.3], dtype=F64),
+        torch.tensor([0.4, 0.9], dtype=F64),
+    )
     assert torch.autograd.gradcheck(end, [x.clone().requires_grad_() for x in inputs])
 
 
 def test_it_goes_on_from_an_earlier_solve():
     sde, y0 = network("general"), torch.linspace(-1, 1, 6, dtype=F64).reshape(2, 3)
     path = Brownian.draw(Grid(0.0, 1.0, 16), (2, 2), seed=0, dtype=F64)
-    parts = [Brownian(Grid(0.0, 0.5, 8), path.increments[:8]), Brownian(Grid(0.5, 1.0, 8), path.increments[8:])]
+    parts = [
+        Brownian(Grid(0.0, 0.5, 8), path.increments[:8]),
+        Brownian(Grid(0.5, 1.0, 8), path.increments[8:]),
+    ]
 
     def grads(kind, pieces):
         y, extra, x0 = None, (), y0.clone().requires_grad_()
         for i, bm in enumerate(pieces):
             ts = [bm.grid.t0, bm.grid.t1]
-            y, extra = sdeint_adjoint(sde, x0 if y is None else y[-1], ts, bm, "reversible_heun", dt=1 / 16,
-                                      extra=True, extra_solver_state=extra or None) if kind == "adjoint" else (
-                lambda s: (s.ys, s.extra))(solve_sde(sde, x0 if y is None else y[-1], ts, bm, dt=1 / 16,
-                                                     method="reversible_heun", extra_solver_state=extra or None))
+            y, extra = (
+                sdeint_adjoint(
+                    sde,
+                    x0 if y is None else y[-1],
+                    ts,
+                    bm,
+                    "reversible_heun",
+                    dt=1 / 16,
+                    extra=True,
+                    extra_solver_state=extra or None,
+                )
+                if kind == "adjoint"
+                else (lambda s: (s.ys, s.extra))(
+                    solve_sde(
+                        sde,
+                        x0 if y is None else y[-1],
+                        ts,
+                        bm,
+                        dt=1 / 16,
+                        method="reversible_heun",
+                        extra_solver_state=extra or None,
+                    )
+                )
+            )
             assert len(extra) == 3 and i < 2
-        return torch.autograd.grad(y[-1].square().sum() + extra[2].sum(), [x0, *list(sde.parameters())[:-1]],
-                                   allow_unused=True)
+        return torch.autograd.grad(
+            y[-1].square().sum() + extra[2].sum(), [x0, *list(sde.parameters())[:-1]], allow_unused=True
+        )
+
     keep = lambda found: [g for g in found if g is not None]  # noqa: E731
     once = keep(grads("through", [path]))
     assert distance(keep(grads("adjoint", parts)), once) < 1e-12
@@ -109,7 +161,8 @@ def test_a_step_is_undone():
         assert (a - b).abs().max() < 1e-13
 
 
-# ---- memory ----------------------------------------------------------------------------------------------------
+# ---- memory
+
 
 def saved_tensors(kind, steps, sde, y0):
     count = 0
@@ -118,9 +171,18 @@ def saved_tensors(kind, steps, sde, y0):
         nonlocal count
         count += 1
         return x
+
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
-        solve_sde(sde, y0, [0.0, 1.0], method="reversible_heun", dt=1 / steps, seed=0, gradient=kind,
-                  params=list(sde.parameters()))
+        solve_sde(
+            sde,
+            y0,
+            [0.0, 1.0],
+            method="reversible_heun",
+            dt=1 / steps,
+            seed=0,
+            gradient=kind,
+            params=list(sde.parameters()),
+        )
     return count
 
 
@@ -139,37 +201,83 @@ def test_python_memory_is_flat_too():
     def peak(steps):
         bm = ChunkedBrownian(Grid(0.0, 1.0, steps), (64, 3), 0, F64, chunk=8)
         tracemalloc.start()
-        solve_sde(sde, y0, [0.0, 1.0], bm, method="reversible_heun", dt=1 / steps, gradient="adjoint",
-                  params=list(sde.parameters())).ys[-1].sum().backward()
+        solve_sde(
+            sde,
+            y0,
+            [0.0, 1.0],
+            bm,
+            method="reversible_heun",
+            dt=1 / steps,
+            gradient="adjoint",
+            params=list(sde.parameters()),
+        ).ys[-1].sum().backward()
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return peak
+
     peak(10)
     small, large = peak(40), peak(640)
-    assert large - small < 600 * 400              # two lists of numbers and the clock, no states
+    assert large - small < 600 * 400  # two lists of numbers and the clock, no states
 
 
-# ---- what it cannot do -----------------------------------------------------------------------------------------
+# ---- what it cannot do
 
 Y0 = torch.ones(2, 3, dtype=F64)
 
 
-@pytest.mark.parametrize("call, sentence", [
-    (lambda: solve_sde(network(), Y0, [0, 1], method="heun", dt=0.1, gradient="adjoint"),
-     "only 'reversible_heun' .Stratonovich. allows, not 'heun'; or call sdeint_adjoint"),
-    (lambda: solve_sde(Network("diagonal", "ito"), Y0, [0, 1], dt=0.1, gradient="adjoint"),
-     "'reversible_heun' converges to the Stratonovich solution"),
-    (lambda: solve_sde(SDE(lambda t, y: y, lambda t, y: y, "diagonal", "stratonovich"), Y0, [0, 1], dt=0.1,
-                       gradient="adjoint"), "SDE is no nn.Module .*give params="),
-    (lambda: solve_sde(network(), Y0, [0, 1], dt=0.1, adaptive=True, gradient="adjoint"), "undoes fixed steps"),
-    (lambda: solve_sde(network(), Y0, [0, 1], dt=0.1, gradient="backwards"), "one of through, adjoint, got 'backw"),
-    (lambda: solve_sde(network(), Y0, [0, 1], torch.zeros(10, 2, 3, dtype=F64, requires_grad=True), dt=0.1,
-                       gradient="adjoint"), "no gradient with respect to the increments"),
-    (lambda: solve_sde(network(), Y0, [0, 1], dt=0.1, method="reversible_heun", extra_solver_state=(Y0,)),
-     r"holds tensors of shapes \[\(2, 3\), \(2, 3\), \(2, 3\)\], got \[\(2, 3\)\]"),
-    (lambda: sdeint_adjoint(SDE(lambda t, y: y, lambda t, y: y), Y0, [0, 1]), "SDE is no nn.Module"),
-    (lambda: sdeint_adjoint(network(), Y0, [0, 1], steps=3), "sdeint_adjoint does not know the argument 'steps'"),
-])
+@pytest.mark.parametrize(
+    "call, sentence",
+    [
+        (
+            lambda: solve_sde(network(), Y0, [0, 1], method="heun", dt=0.1, gradient="adjoint"),
+            "only 'reversible_heun' .Stratonovich. allows, not 'heun'; or call sdeint_adjoint",
+        ),
+        (
+            lambda: solve_sde(Network("diagonal", "ito"), Y0, [0, 1], dt=0.1, gradient="adjoint"),
+            "'reversible_heun' converges to the Stratonovich solution",
+        ),
+        (
+            lambda: solve_sde(
+                SDE(lambda t, y: y, lambda t, y: y, "diagonal", "stratonovich"),
+                Y0,
+                [0, 1],
+                dt=0.1,
+                gradient="adjoint",
+            ),
+            "SDE is no nn.Module .*give params=",
+        ),
+        (
+            lambda: solve_sde(network(), Y0, [0, 1], dt=0.1, adaptive=True, gradient="adjoint"),
+            "undoes fixed steps",
+        ),
+        (
+            lambda: solve_sde(network(), Y0, [0, 1], dt=0.1, gradient="backwards"),
+            "one of through, adjoint, got 'backw",
+        ),
+        (
+            lambda: solve_sde(
+                network(),
+                Y0,
+                [0, 1],
+                torch.zeros(10, 2, 3, dtype=F64, requires_grad=True),
+                dt=0.1,
+                gradient="adjoint",
+            ),
+            "no gradient with respect to the increments",
+        ),
+        (
+            lambda: solve_sde(
+                network(), Y0, [0, 1], dt=0.1, method="reversible_heun", extra_solver_state=(Y0,)
+            ),
+            r"holds tensors of shapes \[\(2, 3\), \(2, 3\), \(2, 3\)\], got \[\(2, 3\)\]",
+        ),
+        (lambda: sdeint_adjoint(SDE(lambda t, y: y, lambda t, y: y), Y0, [0, 1]), "SDE is no nn.Module"),
+        (
+            lambda: sdeint_adjoint(network(), Y0, [0, 1], steps=3),
+            "sdeint_adjoint does not know the argument 'steps'",
+        ),
+    ],
+)
 def test_refusals(call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call()
@@ -178,7 +286,7 @@ def test_refusals(call, sentence):
 def test_a_second_derivative_is_refused():
     y0 = Y0.clone().requires_grad_()
     end = solve_sde(network(), y0, [0, 1], dt=0.25, gradient="adjoint").ys[-1].square().sum()
-    grad, = torch.autograd.grad(end, y0, create_graph=True)
+    (grad,) = torch.autograd.grad(end, y0, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         grad.sum().backward()
 
@@ -186,20 +294,32 @@ def test_a_second_derivative_is_refused():
 def test_a_failed_solve_says_so_and_has_no_gradient():
     sde = SDE(lambda t, y: y**3, lambda t, y: 0 * y, "diagonal", "stratonovich")
     y0 = torch.full((2, 1), 9.0, dtype=F64, requires_grad=True)
-    found = solve_sde(sde, y0, [0.0, 0.1, 5.0], dt=0.1, method="reversible_heun", seed=0, gradient="adjoint", params=())
-    assert found.status.kind == "diverged" and "Row 0 (and 1 other) stopped being finite" in found.status.sentence
+    found = solve_sde(
+        sde, y0, [0.0, 0.1, 5.0], dt=0.1, method="reversible_heun", seed=0, gradient="adjoint", params=()
+    )
+    assert (
+        found.status.kind == "diverged"
+        and "Row 0 (and 1 other) stopped being finite" in found.status.sentence
+    )
     assert not found.ys.requires_grad and found.ys.isfinite().all()
 
 
-# ---- the scheme itself -----------------------------------------------------------------------------------------
+# ---- the scheme itself
+
 
 def test_without_noise_it_is_of_order_two_and_unstable_for_decay():
     decay = SDE(lambda t, y: -y, lambda t, y: 0 * y, "diagonal", "stratonovich")
-    run = lambda T, n: solve_sde(decay, torch.ones(1, 1, dtype=F64), torch.linspace(0, T, n + 1, dtype=F64),  # noqa: E731
-                                 method="reversible_heun", dt=T / n, seed=0).ys[:, 0, 0]
+    run = lambda T, n: solve_sde(
+        decay,
+        torch.ones(1, 1, dtype=F64),
+        torch.linspace(0, T, n + 1, dtype=F64),  # noqa: E731
+        method="reversible_heun",
+        dt=T / n,
+        seed=0,
+    ).ys[:, 0, 0]
     counts = (10, 20, 40, 80)
     assert slope(counts, [abs(run(1.0, n)[-1] - math.exp(-1)) for n in counts]) == pytest.approx(-2, abs=0.1)
-    # The update of (y, z) has the eigenvalues q +- sqrt(1 + q^2), q = -0.1: the second grows by 1.105, alternating.
+    # The update of (y, z) has the eigenvalues q +- sqrt(1 + q^2), q = -0.1: the second grows, alternating.
     y = run(15.0, 150)
     assert float(y[50]) == pytest.approx(0.0059, abs=2e-4) and float(y[100]) == pytest.approx(-0.13, abs=0.01)
     assert float(y[150] / y[149]) == pytest.approx(-0.1 - math.sqrt(1.01), rel=1e-3)

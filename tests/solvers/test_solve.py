@@ -134,7 +134,8 @@ def test_gradients_against_finite_differences(kind, method):
 @pytest.mark.parametrize("options, sentence", [
     ({"options": {"step": 1}}, r"options may hold grad_free, got \['step'\]"),
     ({"adjoint_method": "euler"}, "'adjoint_method'; the adjoint's arguments are those of sdeint_adjoint"),
-    ({"extra_solver_state": (torch.zeros(5, 2),), "method": "euler"}, r"of method 'euler' holds .* \(none\), got"),
+    ({"extra_solver_state": (torch.zeros(5, 2),), "method": "euler"}, r"of method 'euler' holds .* \(none\), "
+                                                                      r"got"),
     ({"stepsize": 0.1}, "sdeint does not know the argument 'stepsize'"),
     ({"dt": 0.0}, "dt must be a positive step length, got 0"),
     ({"dt": -0.1}, "dt must be a positive step length, got -0.1"),
