@@ -71,6 +71,7 @@ class Implicit:
     gradients, once a stage). A step is differentiable by the implicit function theorem.
     """
     adaptive, fsal = True, True
+    stops = True                 # at the times asked for: the error of long steps says nothing about their inside
 
     def __init__(self, scheme: Esdirk):
         self.scheme, self.name, self.order, self.error_order = scheme, scheme.name, scheme.order, scheme.error_order
@@ -84,12 +85,12 @@ class Implicit:
         self.rtol, self.atol = rtol, atol
 
     def spent(self, active: np.ndarray) -> np.ndarray:
-        """Evaluations that the last step cost each row; a Jacobian counts as one."""
+        """Evaluations that the last step cost each row; a Jacobian counts as one, also where it is still known."""
         return active * self._count
 
     def step(self, f, times, y: Tensor, h, k1: Tensor | None) -> RKStep:
         s = self.scheme
-        self._count = np.zeros(len(y), np.int64)
+        self._count = np.ones(len(y), np.int64)               # the Jacobian's
         if k1 is None:
             k1 = f(times[0], y)
             self._count += 1
@@ -118,7 +119,7 @@ class Implicit:
             base, g = base.detach(), g.detach()
             scale = self.atol + self.rtol * torch.maximum(base.abs(), g.abs())
             todo = torch.ones_like(g[:, :1], dtype=torch.bool)
-            before = None
+            lost, before = ~todo, None
             for _ in range(_ITERATIONS):
                 self._count += todo.squeeze(-1).cpu().numpy()
                 change = torch.linalg.lu_solve(*lu, (base + h * self.scheme.gamma * f(t, g) - g).unsqueeze(-1))
@@ -129,10 +130,11 @@ class Implicit:
                 rate = torch.full_like(size, 0.5) if before is None else size / before.clip(min=1e-300)
                 left = size * (rate / (1 - rate)).clip(min=1e-3)
                 todo = todo & ~((rate < 1) & (left <= _GOOD))
-                before = size
-                if not bool(todo.any()) or not bool(torch.isfinite(size[todo]).all()):
+                before, broken = size, todo & ~torch.isfinite(size)
+                lost, todo = lost | broken, todo & ~broken
+                if not bool(todo.any()):
                     break
-            return torch.where(todo, torch.full_like(g, torch.nan), g)
+            return torch.where(todo | lost, torch.full_like(g, torch.nan), g)
 
     def _attach(self, f, t, g: Tensor, base: Tensor, h: Tensor) -> Tensor:
         """g with the gradient of the root: (I - h gamma J) dg = dbase + h gamma df."""
@@ -149,7 +151,6 @@ class Implicit:
             with torch.enable_grad():
                 at = y.detach().requires_grad_()
                 slope = f(t, at)
-            self._count += 1
             self._known = (y, jacobian(slope, at))
         return self._known[1]
 

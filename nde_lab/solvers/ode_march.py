@@ -93,13 +93,14 @@ def march(f, y0: Tensor, ts: np.ndarray, method, *, rtol, atol, control: PID, ma
             how[active] = TOO_MANY
             break
         if adaptive:
-            left = np.abs(end - t)
+            stop = ts[np.arange(rows), np.minimum(ahead, T - 1)] if method.stops else end
+            left = np.abs(stop - t)
             last = h >= left
             step = np.where(active, np.where(last, left, h), 0.0) * sign
-            goal = np.where(last, end, t + step)
+            goal = np.where(last, stop, t + step)
         else:
-            goal = np.where(active, plan[n + 1], t)
-            step = goal - t
+            goal = plan[n + 1]
+            step = goal - plan[n]
         new = method.step(f, clock(t + c * step), y, float(step[0]) if shared else column(step), k1)
         tried += active
         spent += method.spent(active)
@@ -110,7 +111,7 @@ def march(f, y0: Tensor, ts: np.ndarray, method, *, rtol, atol, control: PID, ma
             accept = active & (q <= 1)
             factor = control.factor(q, q1, q2, method.error_order)
             factor = np.where(accept, factor, np.minimum(factor, 1.0))
-            # A last step that was shortened to arrive says nothing against the longer one.
+            # A step that was shortened to arrive says nothing against the longer one.
             size = np.maximum(np.abs(step) * factor, np.where(accept & last, h, 0.0))
             h = np.where(active, np.minimum(size, longest), h)
             q1, q2 = np.where(accept, q, q1), np.where(accept, q1, q2)
@@ -121,13 +122,13 @@ def march(f, y0: Tensor, ts: np.ndarray, method, *, rtol, atol, control: PID, ma
             start = torch.isfinite(new.k[0].detach()).all(-1).cpu().numpy()
             lost = broken & ~start if adaptive else broken
             how[lost], active = NOT_FINITE, active & ~lost
-            if new.y.requires_grad and accept.any():
+            if adaptive and broken.any() and new.y.requires_grad and accept.any():
                 # Infinities of a row that is not moved would still reach the gradient: repeat without it.
                 step = np.where(broken, 0.0, step)
                 new = method.step(f, clock(t + c * step), y, column(step), k1)
                 spent += method.spent(accept)
         record = Record(t, np.where(accept, step, 0.0), y, new.k)
-        if (accept | (step == 0)).all():
+        if (accept | (fine & (step == 0))).all():
             y, k1 = new.y, (new.k[-1] if method.fsal else None)
         elif accept.any():
             mask = torch.from_numpy(accept).to(y0.device).unsqueeze(-1)

@@ -19,7 +19,8 @@ class OdeSolution(Solution):
     """A ``Solution`` whose rows end for themselves.
 
     ts (T,) or (B, T). ys (T, B, D): all times asked for; a row that ended before (an event, a failure) keeps
-    its last good state from there on, so ys never holds NaN or infinity. ok (B,): the row arrived, or met its
+    its last good state from there on, so ys never holds NaN or infinity. (Gradients may, through the evaluation
+    that failed: drop the row, or take gradient="checkpoint".) ok (B,): the row arrived, or met its
     event. status: "finished", "diverged" (not finite) or "stopped" (stall, too many steps), about the first
     row that failed. stats: method; accepted, rejected, evaluations (B,) int64, of each row; reached (B,)
     float64, the time where each row ended; turns, the tried steps of the batch as a whole.
