@@ -6,15 +6,16 @@ from nde_lab.lowering.ir import Multiply, Repeat, View
 from nde_lab.lowering.kernels import Kernel
 from nde_lab.lowering.nest import nest
 from nde_lab.lowering.plan import RESERVED, Memory
+from nde_lab.lowering.products import product_of
 from nde_lab.lowering.wasm import I32, Code, Module
 
 PAGE = 65536
 
 
-def webassembly(programs: dict[str, list[list]], memory: Memory) -> tuple[bytes, bytes]:
+def webassembly(programs: dict[str, list[list]], memory: Memory, fused: bool = False) -> tuple[bytes, bytes]:
     """One module that exports a function without arguments per program, and the first bytes of its memory."""
     module = Module()
-    library = functions.Library(module)
+    library = functions.Library(module, fused)
     writer = _Calls(module, library, memory)
     for name, block in programs.items():
         code = Code()
@@ -22,7 +23,7 @@ def webassembly(programs: dict[str, list[list]], memory: Memory) -> tuple[bytes,
         module.add(code, export=name)
     if len(library.constants()) > 4 * RESERVED:
         raise ValueError("the table of constants has outgrown its place; raise RESERVED")
-    return module.encoded(pages(memory)), library.constants()
+    return module.encoded(pages(memory), own=fused), library.constants()
 
 
 def pages(memory: Memory) -> int:
@@ -60,11 +61,14 @@ class _Calls:
             code.op("i32.add")
 
     def _multiply(self, code: Code, s: Multiply, turns: dict) -> None:
-        if self.product is None:
-            self.product = self.module.add(matmul.product())
         for view in (s.a, s.b, s.out):
             self._address(code, view, turns)
         (m, k), n = s.a.shape, s.b.shape[1]
+        if self.library.fused and min(*s.a.strides, s.b.strides[0], s.out.strides[0]) >= 0:
+            code.call(self.module.add(product_of(m, k, n, s.a.strides, s.b.strides[0], s.out.strides[0])))
+            return
+        if self.product is None:
+            self.product = self.module.add(matmul.product())
         for number in (m, 4 * n, k, 4 * s.a.strides[0], 4 * s.a.strides[1], 4 * s.b.strides[0],
                        4 * s.out.strides[0]):
             code.i32(number)

@@ -165,7 +165,7 @@ class Expressions:
     def _operate(self, e: Expr, wide: bool) -> None:
         c, dtype = self.code, e.args[0].dtype
         if e.op in RARE or e.op in NATIVE:
-            c.call(self.library.index(e.op))
+            self.library.write(c, e.op)
             if not wide:
                 c.lane("f32x4.extract", 0)
         elif "_to_" in e.op:

@@ -102,6 +102,14 @@ class V:
             self.code.op(f"i32x4.{name}")
         return V(self.code, emit, integer=True)
 
+    def plus(self, a: V, b) -> V:
+        """self + a b"""
+        return a._op("f32x4.madd", b, self) if self.code.fused else a * b + self
+
+    def minus(self, a: V, b) -> V:
+        """self - a b"""
+        return a._op("f32x4.nmadd", b, self) if self.code.fused else self - a * b
+
     def one(self, name: str, **kw) -> V:
         return self._op(name, **kw)
 
@@ -126,7 +134,7 @@ def horner(x: V, *coefficients: float) -> V:
     """c0 + c1 x + c2 x^2 + ..."""
     total = x._other(coefficients[-1])
     for c in reversed(coefficients[:-1]):
-        total = total * x + c
+        total = x._other(c).plus(total, x)
     return total
 
 
@@ -142,7 +150,7 @@ def _whole(x: V) -> tuple[V, V]:
 def _power(x: V) -> tuple[V, V]:
     """x = n ln 2 + r with |r| <= ln(2)/2: (e^r - 1, n times 2^23). Within the range of float32 exponents."""
     n, bits = _whole(x * (1 / math.log(2)))
-    r = x - n * 0.693145751953125 - n * 1.42860682030942e-06      # ln 2 = high part (12 bits spare) + rest
+    r = x.minus(n, 0.693145751953125).minus(n, 1.42860682030942e-06)   # ln 2 = high part (12 bits spare) + rest
     p = r + r * r * horner(r, 0.5000000014, 0.166665734, 0.0416664569, 0.0083637696,
                            0.0013934534)   # |r| <= 0.35
     return p, bits.shift("shl", 23)
@@ -204,7 +212,7 @@ def expm1(x: V) -> V:
 def _quarter(x: V) -> tuple[V, V, V]:
     """sin and cos of the rest after whole quarter turns, and the number of those (as integers)."""
     n, bits = _whole(x * (2 / math.pi))
-    r = x - n * 1.5703125 - n * 4.837512969970703e-04 - n * 7.54978995489188e-08        # pi/2 in three parts
+    r = x.minus(n, 1.5703125).minus(n, 4.837512969970703e-04).minus(n, 7.54978995489188e-08)   # pi/2 in 3 parts
     z = r * r
     s = r + r * z * horner(z, -0.1666666463, 0.0083327427, -0.0001958666)                 # z <= 0.62
     c = 1.0 - z * 0.5 + z * z * horner(z, 0.0416666646, -0.0013888297, 2.4546703e-05)
@@ -227,15 +235,24 @@ NATIVE = {f.__name__: f for f in (exp, log, tanh, sigmoid, sin, cos, log1p, expm
 
 
 class Library:
-    """Function indices of the math functions, added to ``module`` when first asked for."""
+    """The math functions, added to ``module`` when first asked for (``fused``: written where they are used,
+    with fused products: faster, larger)."""
 
-    def __init__(self, module: Module):
-        self.module, self.made = module, {}
+    def __init__(self, module: Module, fused: bool = False):
+        self.module, self.made, self.fused = module, {}, fused
         self.table: dict[bytes, int] = {}               # constant -> its place at the start of the memory
 
     def constants(self) -> bytes:
         """The first bytes of the memory."""
         return b"".join(4 * bits for bits in self.table)
+
+    def write(self, code: Code, name: str) -> None:
+        """The function ``name`` of what is on the stack of ``code``."""
+        if not self.fused or name not in NATIVE:
+            code.call(self.index(name))
+            return
+        code.table, code.fused = self.table, True
+        code.get(NATIVE[name](V(code, lambda: None)).i)
 
     def index(self, name: str) -> int:
         if name not in self.made:

@@ -34,9 +34,9 @@ class Place:
 @dataclass(frozen=True)
 class Assembled:
     """A WebAssembly module that exports one function without arguments per program, and what its host must
-    know. The module imports its memory ("m" "m", ``pages`` pages of 64 KiB); ``constants`` are (offset in
-    elements, bytes) to be written there before the first call; ``programs`` is name -> {"inputs": [Place],
-    "outputs": [Place]}."""
+    know. The module imports its memory ("m" "m", ``pages`` pages of 64 KiB; see ``fused``); ``constants`` are
+    (offset in elements, bytes) to be written there before the first call; ``programs`` is name -> {"inputs":
+    [Place], "outputs": [Place]}."""
     wasm: bytes
     pages: int
     constants: list[tuple[int, bytes]]
@@ -45,9 +45,13 @@ class Assembled:
     memory: Memory | None = field(repr=False, default=None)
 
 
-def assemble(graphs: dict) -> Assembled:
+def assemble(graphs: dict, *, fused: bool = False) -> Assembled:
     """Lower traced graphs (name -> ``torch.fx.GraphModule``) to one WebAssembly module.
 
+    fused=True adds products without rounding them first (in matrix products and the series of exp, tanh, ...),
+    where the machine can, and writes those series and each product's sizes in place: faster, larger, and it
+    needs relaxed SIMD, which a reader's browser may lack. The module then has its memory itself and exports it
+    as "m". Results differ from those of fused=False by rounding.
     Raises ValueError naming an operator or dtype outside the supported set.
     """
     from nde_lab.lowering.decompose import build_program
@@ -68,7 +72,7 @@ def assemble(graphs: dict) -> Assembled:
                 constants[key] = buffer
                 memory.keep(buffer)
     memory.plan(list(blocks.values()))
-    wasm, first = webassembly(blocks, memory)
+    wasm, first = webassembly(blocks, memory, fused)
     place = lambda n, shape, d, b: Place(n, tuple(shape), DTYPE_NAMES[d], memory.at[b], b.size)   # noqa: E731
     return Assembled(
         wasm, pages(memory),

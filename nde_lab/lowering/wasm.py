@@ -44,6 +44,7 @@ _SIMD = {
     "i64x2.splat": 0x12, "f64x2.splat": 0x14, "f64x2.eq": 0x47, "f64x2.ne": 0x48, "f64x2.lt": 0x49,
     "f64x2.gt": 0x4A, "f64x2.nearest": 0x94, "i64x2.shl": 0xCB, "i64x2.shr": 0xCC, "i64x2.add": 0xCE,
     "i64x2.sub": 0xD1, "f64x2.abs": 0xEC, "f64x2.sqrt": 0xEF, "f64x2.add": 0xF0, "f64x2.sub": 0xF1,
+    "f32x4.madd": 0x105, "f32x4.nmadd": 0x106,     # relaxed SIMD: a b + c and c - a b, rounded once or twice
     "f64x2.mul": 0xF2, "f64x2.div": 0xF3, "f64x2.pmin": 0xF6, "f64x2.pmax": 0xF7,
 }
 _LANE = {"i32x4.extract": 0x1B, "i32x4.replace": 0x1C, "f32x4.extract": 0x1F, "f32x4.replace": 0x20}
@@ -78,6 +79,7 @@ class Code:
         self.params, self.results = tuple(params), tuple(results)
         self.locals: list[int] = []
         self.table: dict[bytes, int] | None = None      # vector constants kept in memory (see functions.py)
+        self.fused = False                              # may products be added without rounding in between?
         self.bytes = bytearray()
 
     def local(self, kind: int) -> int:
@@ -199,16 +201,20 @@ class Module:
             self.exports.append((export, self._known[key]))
         return self._known[key]
 
-    def encoded(self, pages: int) -> bytes:
-        """The binary module; it imports its memory of ``pages`` 64-KiB pages as "m" "m"."""
+    def encoded(self, pages: int, own: bool = False) -> bytes:
+        """The binary module; it imports its memory of ``pages`` 64-KiB pages as "m" "m" (``own``: it has it and
+        exports it as "m", of that size for good)."""
         def section(number: int, items: list[bytes]) -> bytes:
             body = unsigned(len(items)) + b"".join(items)
             return bytes([number]) + unsigned(len(body)) + body if items else b""
 
         def name(text: str) -> bytes:
             return unsigned(len(text.encode())) + text.encode()
-        imports = [name("m") + name("m") + b"\x02\x00" + unsigned(pages)]
+        imports = [] if own else [name("m") + name("m") + b"\x02\x00" + unsigned(pages)]
+        memories = [b"\x01" + unsigned(pages) + unsigned(pages)] if own else []
+        exports = [name(n) + b"\x00" + unsigned(i) for n, i in self.exports]
+        exports += [name("m") + b"\x02\x00"] if own else []
         return (b"\x00asm\x01\x00\x00\x00" + section(1, self.types) + section(2, imports)
                 + section(3, [unsigned(kind) for kind, _ in self.functions])
-                + section(7, [name(n) + b"\x00" + unsigned(i) for n, i in self.exports])
+                + section(5, memories) + section(7, exports)
                 + section(10, [code for _, code in self.functions]))

@@ -78,7 +78,7 @@ def from_disk(key: str) -> Machine | None:
 def from_graphs(key: str | None, graphs: dict) -> Machine:
     """Lower and compile; kept on disk under ``key`` unless that is None."""
     from nde_lab.lowering import assemble
-    made = assemble(graphs)
+    made = assemble(graphs, fused=True)
     dtypes = {name: [node.meta["val"].dtype for node in graph.graph.output_node().args[0]]
               for name, graph in graphs.items()}
     machine = Machine(made, dtypes)

@@ -53,6 +53,7 @@ def _engine():
     import wasmtime
     config = wasmtime.Config()
     config.memory_may_move = False       # sizes are known: addresses stay, and bounds need no checks
+    config.wasm_relaxed_simd = True
     config.parallel_compilation = False  # a small module; the other cores have work of their own
     return _kept(wasmtime.Engine(config))
 
@@ -63,8 +64,8 @@ class _Instance:
     def __init__(self, module, made: Assembled):
         import wasmtime
         self.store = _kept(wasmtime.Store(_engine()))
-        self.memory = wasmtime.Memory(self.store, wasmtime.MemoryType(wasmtime.Limits(made.pages, made.pages)))
-        self.exports = wasmtime.Instance(self.store, module, [self.memory]).exports(self.store)
+        self.exports = wasmtime.Instance(self.store, module, []).exports(self.store)
+        self.memory = self.exports["m"]
         size = self.memory.data_len(self.store)
         start = ctypes.addressof(self.memory.data_ptr(self.store).contents)
         raw = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(start))

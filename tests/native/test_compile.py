@@ -6,6 +6,8 @@ import threading
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nde_lab import native
 from nde_lab.autodiff import loop, value_and_grad
@@ -39,6 +41,21 @@ def test_operators(name):
     for _ in range(2):
         close(fast(*args), f(*args))
         args = (torch.randn(7, 6, generator=g), torch.randn(7, 6, generator=g))
+
+
+@settings(max_examples=25)
+@given(st.integers(1, 21), st.integers(1, 19), st.integers(1, 27), st.booleans(), st.booleans())
+def test_products_of_all_sizes(m, k, n, left, right):
+    """Whole tiles, their remainders, transposed factors; what lies beside the result stays as it is."""
+    a = torch.randn(k, m, generator=g) if left else torch.randn(m, k, generator=g)
+    b = torch.randn(k, n, generator=g)
+    b = b.T.contiguous() if right else b
+
+    def f(a, b):
+        return (a.T if left else a) @ (b.T if right else b), a + 1, b + 1
+    got, expected = native.compile(f, (a, b), check=False, disk=False)(a, b), f(a.double(), b.double())
+    close(got[0].double(), expected[0], 1e-5)
+    assert torch.equal(got[1], a + 1) and torch.equal(got[2], b + 1)
 
 
 def test_a_loop_with_its_gradient():
