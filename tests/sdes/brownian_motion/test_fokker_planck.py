@@ -140,6 +140,6 @@ def test_no_knob_breaks_hopping(knobs):
 def test_low_noise_gives_only_a_bound():
     frame = last(run(Hopping, {"sigma": 0.4, "b": 1.0}, steps=20))
     assert frame.history["arrived"][-1] == 0
-    assert frame.history["estimate"][-1] == pytest.approx(400 * 8.0, rel=1e-3)
+    assert frame.history["estimate"][-1] == pytest.approx(400 * 8.0 / 3, rel=1e-3)
     assert frame.history["exact"][-1] > 50 * frame.history["estimate"][-1]
     assert set(knobs_of(Hopping)) == {"b", "sigma"}
