@@ -21,8 +21,7 @@ from nde_lab import data as series
 from nde_lab.autodiff import loop
 from nde_lab.experiment import Draws, Knob, Plan, experiment, knob
 from nde_lab.nets import functional, mlp
-from nde_lab.odes.neural_odes.flows import finite
-from nde_lab.odes.neural_odes.latent_runs import dots
+from nde_lab.odes.neural_odes.training import dots, finite
 from nde_lab.random import Index, Normal, Uniform
 from nde_lab.solvers import rk_step
 from nde_lab.solvers.tableaus import tableau
@@ -176,8 +175,8 @@ class Reparametrised:
     """One drawing, run through at two speeds, drives the same random CDE: do the two end in one place?
 
     X(u) is a curve in the plane, u in [0, 1]. The plain run has u = t, the other u = t + w sin(2 pi t) / (2
-    pi): fast, then slow, or the reverse. Without a time channel both hidden states run through the same points at
-    other moments. With one, X is another path, and they part. No training.
+    pi): fast, then slow, or the reverse. Without a time channel both hidden states run through the same
+    points at other moments. With one, X is another path, and they part. No training.
     """
     clock: bool = knob(False, choices=(False, True), label="time channel")
     live = {"warp": Knob(0.8, low=-0.95, high=0.95, label="warp w", help="0: the same speed")}

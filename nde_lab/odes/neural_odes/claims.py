@@ -150,8 +150,8 @@ def lorenz_start_is_lost() -> Verdict:
     holds = runs[0]["miss"] < 1e-3 and runs[-1]["miss"] > 1
     return Verdict(measured, "the start is found within 0.001 for T = 0.5, and missed by more than 1 for T = "
                    "1.5", holds, unit="T = 0.5, 1, 1.25, 1.5",
-                   note="volumes shrink by e^(-13.7 t) forwards, nearly all of it in one direction, so backwards "
-                   "an error grows by about e^(14.5 t); at T = 2 it overflows")
+                   note="volumes shrink by e^(-13.7 t) forwards, nearly all of it in one direction, so "
+                   "backwards an error grows by about e^(14.5 t); at T = 2 it overflows")
 
 
 def random_field(hidden: int, channels: int, seed: int):

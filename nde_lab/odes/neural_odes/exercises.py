@@ -21,7 +21,7 @@ def _normal(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 @exercise(hints=("A flow sends -1 to some p and 1 to some q. Which pairs (p, q) can it reach?",
-                 "Every pair with p < q, and no other. If a > b is wanted, how close can p and q get to a and b?",
+                 "Every pair with p < q, and no other. If a > b, how close can p and q come to a and b?",
                  "If a < b the error can be 0. If a > b, the best is to send both to the middle, (a + b) / 2."))
 def best_error(answer):
     """answer(a, b) -> the smallest mean squared error of a flow on the line that is to send -1 to a, 1 to b."""
@@ -99,8 +99,8 @@ def memory_span(answer):
             left = torch.exp(torch.tensor(-lam * T, dtype=T64))
             y = (1 - left).to(torch.float32)                     # the exact end, rounded once
             return float(1 - (1 - y.to(T64)) / left)             # and solved back exactly
-        require(back(T) == 1.0, f"for λ = {lam:g} and T = {T:.3g} the way back ends at {back(T):.3g}: not at 0, "
-                "but not yet at 1 either, so something of the start is left.")
+        require(back(T) == 1.0, f"for λ = {lam:g} and T = {T:.3g} the way back ends at {back(T):.3g}: not at "
+                "0, but not yet at 1 either, so something of the start is left.")
         require(back(0.8 * T) != 1.0, f"for λ = {lam:g} your T = {T:.3g} is right but late: at {0.8 * T:.3g} "
                 "it is forgotten already.")
     return "for λ = 0.5, 2 and 10 the end is exactly 1 in float32, whatever the start was."
@@ -112,8 +112,8 @@ def memory_span(answer):
                  "Wait at the first point and leave out the second, which lies on a straight line: x[0], x[0], "
                  "x[2], x[3], ..."))
 def same_end(answer):
-    """answer(x) -> another series of as many points (L, 2), which no CDE without a time channel can tell from x.
-    Here x runs along straight lines between corners, five steps each."""
+    """answer(x) -> another series of as many points (L, 2), which no CDE without a time channel can tell from
+    x. Here x runs along straight lines between corners, five steps each."""
     corners = _normal(6, 2)
     share = torch.arange(5, dtype=T64)[:, None] / 5
     x = torch.cat([*(a + share * (b - a) for a, b in zip(corners, corners[1:], strict=False)), corners[-1:]])

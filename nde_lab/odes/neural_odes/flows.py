@@ -16,15 +16,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nde_lab import autodiff, optimizers
+from nde_lab import optimizers
 from nde_lab.experiment import Draws, Knob, Plan, experiment, knob
 from nde_lab.nets import functional, mlp
+from nde_lab.odes.neural_odes.training import adam_step, finite
 from nde_lab.random import Normal, Uniform
 from nde_lab.solvers import Grid, integrate_ode
 from nde_lab.views import Axis, Line, Panel, Paths, Points, Rule, View
 
 PAPER = "on-neural-differential-equations"
-DEPTH = Axis("depth t of the flow", low=0, high=1)
+DEPTH = Axis("depth t of the flow", low=-0.03, high=1.03)
 
 
 class FlowField(nn.Module):
@@ -42,19 +43,6 @@ def flow(field, y0: Tensor, turns: int, method: str = "rk4") -> Tensor:
     """Solve dy/dt = field(t, y) from t = 0 to 1 in equal steps: y0 (B, d) -> the whole way (turns + 1, B,
     d)."""
     return integrate_ode(field, y0, Grid(0.0, 1.0, turns), method=method)
-
-
-def adam_step(loss, params, state, *, lr, clip: float = 1.0):
-    """One Adam step with the gradient clipped to norm ``clip``: (params, optimiser, loss, aux)."""
-    (value, aux), grads = autodiff.value_and_grad(loss, params, has_aux=True)
-    grads, _ = optimizers.clip_by_norm(grads, clip)
-    params, adam = optimizers.adam(params, grads, state, lr=lr)
-    return params, adam, value, aux
-
-
-def finite(params) -> Tensor:
-    """0-d bool: every parameter is finite."""
-    return torch.isfinite(torch.stack([p.square().sum() for p in params.values()]).sum())
 
 
 def pad(x: Tensor, extra: int) -> Tensor:
@@ -110,7 +98,7 @@ class LineFlow:
         params, adam = self.net.params(state), state
         for _ in range(self.inner):
             params, adam, value, _ = adam_step(loss, params, adam, lr=live["lr"])
-        return params | adam, {"loss": value, "best": torch.ones(()), "ok": finite(params)}
+        return params | adam, {"loss": value, "ok": finite(params)}
 
     def observe(self, data, state, noise, live):
         params = self.net.params(state)
@@ -213,16 +201,15 @@ class RingFlow:
         at = torch.arange(self.turns + 1)[:, None, None]
         share = (1 - (at - live["depth"] * self.turns).abs()).clamp(min=0)
         now = (share * way).sum(0)
-        score = (way * params["read.w"]).sum(-1) + params["read.b"]
+        outer = torch.sigmoid((way * params["read.w"]).sum(-1) + params["read.b"])
         return {"t": torch.arange(self.turns + 1) / self.turns, "x0": now[:n, 0], "y0": now[:n, 1],
-                "x1": now[n:, 0], "y1": now[n:, 1], "score0": score[:, :30].T, "score1": score[:, n:n + 30].T,
-                "now": live["depth"] * torch.ones(2), "edge": torch.tensor([-9.0, 9.0])}
+                "x1": now[n:, 0], "y1": now[n:, 1], "outer0": outer[:, :30].T, "outer1": outer[:, n:n + 30].T,
+                "now": live["depth"] * torch.ones(2), "edge": torch.tensor([0.0, 1.0])}
 
     def view(self):
         where = "space: 3 coordinates" if self.extra else "the plane"
         return View([
-            Panel(f"300 fresh points at the depth shown, flow of {where}", Axis("y₁", low=-3, high=3),
-                  Axis("y₂", low=-3, high=3),
+            Panel(f"300 fresh points at the depth shown, flow of {where}", Axis("y₁"), Axis("y₂"),
                   [Points("x0", "y0", role="train", label="inner ring"),
                    Points("x1", "y1", role="test", label="outer ring")],
                   alt="Points of an inner and an outer ring in the plane, carried along by the flow to the "
@@ -230,13 +217,15 @@ class RingFlow:
                       "inner one is squeezed out through a gap of the outer one, which is stretched around "
                       "it; with an extra channel the two part without.",
                   equal=True),
-            Panel("Score of the readout along the flow", DEPTH, Axis("score", low=-9, high=9),
-                  [Paths("t", "score0", role="train", label="inner ring"),
-                   Paths("t", "score1", role="test", label="outer ring"),
+            Panel("What the readout would say along the flow", DEPTH,
+                  Axis("probability of the outer ring", low=0, high=1),
+                  [Paths("t", "outer0", role="train", label="inner ring"),
+                   Paths("t", "outer1", role="test", label="outer ring"),
                    Line("now", "edge", role="neutral", label="depth shown"),
-                   Rule(0.0, label="decision")],
-                  alt="Score of the readout, for 30 points of either ring, along the depth of the flow. Both "
-                      "start mixed; training parts them, the inner ring below 0 and the outer one above."),
+                   Rule(0.5, label="decision")],
+                  alt="Probability that the readout gives to the outer ring, for 30 points of either ring, "
+                      "along the depth of the flow. Both start mixed; training parts them, the inner ring "
+                      "towards 0 and the outer one towards 1."),
             Panel("Points on the right side", Axis("Adam step"), Axis("share correct", low=0.4, high=1.02),
                   [Line("history.step", "history.accuracy", role="train", label="120 training points"),
                    Line("history.step", "history.fresh", role="test", label="300 fresh points"),

@@ -17,9 +17,9 @@ from nde_lab import optimizers
 from nde_lab.experiment import Draws, Knob, Plan, experiment, knob
 from nde_lab.nets import functional
 from nde_lab.odes.neural_odes import latent as lt
-from nde_lab.odes.neural_odes.flows import finite
+from nde_lab.odes.neural_odes.training import dots, finite
 from nde_lab.random import Index, Normal, Permutation, Uniform, sample
-from nde_lab.views import Axis, Line, Panel, Paths, Points, Rule, View
+from nde_lab.views import Axis, Line, Panel, Paths, Points, View
 
 PAPER = "on-neural-differential-equations"
 LATENT, HIDDEN, SHOWN = 6, 24, 8
@@ -109,17 +109,6 @@ class LatentRun:
                   alt="Mean squared error on unread test entries over training steps on a log axis, with two "
                       "level lines: straight lines between entries, and the mean of the training series. The "
                       "model starts above both and falls below them.")])
-
-
-def dots(times: Tensor, values: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-    """Places (L,), (L,) of markers for the entries that are seen. An entry that is not seen has its marker on
-    the last seen one, or on the next before the first; all (L,)."""
-    both = torch.stack([times, values], -1)[None]
-    kept = (seen > 0)[None, :, None].expand(both.shape)
-    before = series.fill_forward(times, both, kept, start=-9.0)
-    after = series.fill_forward(times, both.flip(1), kept.flip(1), start=-9.0).flip(1)
-    at = torch.where(before > -9, before, after)[0]
-    return at[:, 0], at[:, 1]
 
 
 @experiment(paper=PAPER)

@@ -3,9 +3,10 @@ import pytest
 
 from nde_lab.claims import claims
 from nde_lab.odes.neural_odes import claims as here
-from nde_lab.odes.neural_odes import table
+from nde_lab.odes.neural_odes import power, table
 
-OWN = [c for c in claims(paper=here.PAPER) if c.function.__module__ in (here.__name__, table.__name__)]
+MODULES = tuple(m.__name__ for m in (here, power, table))
+OWN = [c for c in claims(paper=here.PAPER) if c.function.__module__ in MODULES]
 QUICK = [c for c in OWN if c.cost == "quick"]
 
 

@@ -7,7 +7,7 @@ from nde_lab.experiment import Run, last, run
 from nde_lab.nets import functional
 from nde_lab.odes.neural_odes import LatentPower, LatentWaves
 from nde_lab.odes.neural_odes import latent as lt
-from nde_lab.odes.neural_odes.latent_runs import dots
+from nde_lab.odes.neural_odes.training import dots
 from nde_lab.random import Normal, sample
 from nde_lab.views import still
 
