@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -33,7 +33,10 @@ FEHLBERG2 = Tableau("fehlberg2", 2, c=(0.0, 0.5, 1.0), a=((), (0.5,), (1 / 256, 
                     b=(1 / 512, 255 / 256, 1 / 512), b_error=(-1 / 512, 0.0, 1 / 512), fsal=False, stable=2.007843,
                     dense=((1.0, -511 / 512), (0.0, 255 / 256), (0.0, 1 / 512)), error_order=2)
 
-_ADAPTIVE = {"dopri5": DOPRI5, "bosh3": BOSH3, "tsit5": TSIT5, "adaptive_heun": HEUN, "fehlberg2": FEHLBERG2}
+# torchdiffeq takes two thirds of the pair's error estimate (its embedded weights are Shampine's), and so its steps.
+THEIR_DOPRI5 = replace(DOPRI5, b_error=tuple(2 / 3 * e for e in DOPRI5.b_error))
+
+_ADAPTIVE = {"dopri5": THEIR_DOPRI5, "bosh3": BOSH3, "tsit5": TSIT5, "adaptive_heun": HEUN, "fehlberg2": FEHLBERG2}
 _FIXED = {"euler": EULER, "midpoint": MIDPOINT, "heun": HEUN, "heun2": HEUN, "heun3": HEUN3, "rk4": RULE_38}
 _IMPLICIT = tuple(ESDIRKS)
 _REFUSED = ("dopri8", "explicit_adams", "implicit_adams", "fixed_adams", "scipy_solver")
@@ -252,7 +255,9 @@ class Call:
             return self.shape.back(self.row, 1)
         if self.fixed and gradient == "through" and self.event is None and not any(
                 self.options.get(k) is not None for k in ("step_size", "grid_constructor")):
-            return self.shape.back(self._on_given_times(), lead)
+            ys = self._on_given_times()
+            if bool(torch.isfinite(ys[-1].detach().sum())):
+                return self.shape.back(ys, lead)                     # else march, to say which step failed
         m, ys = self._march(gradient, params, adjoint)
         status = status_of(m, self.method, self.times, self.rtol, self.fixed)
         if status.kind != "finished":
@@ -270,10 +275,7 @@ class Call:
             y = self.method.step(self.field, [t[k - 1] + c * (t[k] - t[k - 1]) if c else t[k - 1]
                                               for c in self.method.c], y, t[k] - t[k - 1], None).y
             ys.append(y)
-        ys = torch.stack(ys)
-        if not bool(torch.isfinite(ys[-1].detach().sum())):
-            self._march("through", None, {})                # finds the step that failed
-        return ys
+        return torch.stack(ys)
 
     def _march(self, gradient: str, params, adjoint: dict):
         o, times, row = self.options, self.times, self.row
