@@ -40,8 +40,7 @@ class Langevin(SDE):
         """Positions and momenta, (..., d) each, of states (..., 2 d)."""
         if y.shape[-1] % 2:
             raise ValueError("the state of Langevin dynamics is (positions, momenta) side by side, an even "
-                             "number of "
-                             f"columns, got {y.shape[-1]}")
+                             f"number of columns, got {y.shape[-1]}")
         return y.chunk(2, -1)
 
     def _drift(self, t, y):

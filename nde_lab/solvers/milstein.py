@@ -46,8 +46,7 @@ class _Milstein(Scheme):
             other = "euler" if self.calculus == "ito" else "heun"
             raise ValueError("method 'milstein' takes diagonal noise whose g_i depends on y_i only; this "
                              "diffusion mixes coordinates, and its iterated integrals are not known from dW. "
-                             "Use "
-                             f"method='{other}'")
+                             f"Use method='{other}'")
 
 
 class MilsteinIto(_Milstein):

@@ -89,6 +89,8 @@ class OnGrid:
         start, stop = (self._index(float(t)) for t in (ta, tb))
         if not return_U:
             return self.stretch(start, stop, False).sum(0)
+        if start == stop:                         # a stray step of rounding errors: 0 / 0 otherwise
+            return (self.stretch(start, stop, False).sum(0),) * 2
         sizes = torch.tensor(self.grid.sizes[start:stop], dtype=self.dtype, device=self.device)
         W, H = combine(*self.stretch(start, stop, True), sizes[:, None, None])
         return W, sizes.sum() * (0.5 * W + H)

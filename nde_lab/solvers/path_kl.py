@@ -73,8 +73,7 @@ def split_path_kl(ys: Tensor) -> tuple[Tensor, Tensor]:
 def _prior(sde: SDE):
     if sde.prior is None:
         raise ValueError("the path KL compares the drift with a prior drift of the same diffusion: define "
-                         "h(t, y) or "
-                         "prior_drift(t, y), or give SDE(..., prior=h)")
+                         "h(t, y) or prior_drift(t, y), or give SDE(..., prior=h)")
     return sde.prior
 
 

@@ -43,10 +43,8 @@ def step_noise(bm, grid: Grid, y0: Tensor, channels: int, seed: int | None, *, a
         bm = bm if factor == 1 else bm.coarsen(factor)
     if area and getattr(bm, "levy_area_approximation", "none") == "none":
         raise ValueError("method 'srk' needs the space-time areas of the path beside its increments, and "
-                         "this bm "
-                         "does not know them: draw it from a seed (Brownian.draw), make a "
-                         "torchsde.BrownianInterval "
-                         "with levy_area_approximation='space-time', or name another method, such as 'euler'")
+                         "this bm does not know them: draw it from a seed (Brownian.draw), make a "
+                         "torchsde.BrownianInterval with levy_area_approximation='space-time', or name another method, such as 'euler'")
     at = _reader(bm, grid, area)
     if not narrow:
         return at
@@ -63,8 +61,7 @@ def check_bm(bm, shape: tuple[int, int], y0: Tensor, grid: Grid | None = None) -
     if isinstance(bm, Tensor):
         if grid is None:
             raise ValueError("increments belong to one grid of steps, and adaptive steps have none; give a "
-                             "seed, or "
-                             "a torchsde.BrownianInterval as bm")
+                             "seed, or a torchsde.BrownianInterval as bm")
         if tuple(bm.shape) != (grid.steps, *shape):
             raise ValueError("bm given as increments must have shape (steps, B, m) = "
                              f"{(grid.steps, *shape)}, got {tuple(bm.shape)}")

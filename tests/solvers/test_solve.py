@@ -11,7 +11,8 @@ from nde_lab.solvers import SDE, Brownian, Grid, SolverError, sdeint, solve_sde
 
 OU = SDE(lambda t, y: -y, lambda t, y: torch.ones_like(y))
 MATCHING = [("ito", "euler"), ("ito", "milstein"), ("ito", "tamed_euler"), ("stratonovich", "milstein"),
-            ("stratonovich", "heun")]
+            ("stratonovich", "heun"), ("ito", "srk"), ("stratonovich", "midpoint"),
+            ("stratonovich", "reversible_heun")]
 
 
 def points(rows=5, size=2, dtype=F64):
@@ -24,7 +25,7 @@ def points(rows=5, size=2, dtype=F64):
 @pytest.mark.parametrize("kind, method, noise", [
     (kind, method, noise) for kind, method in MATCHING
     for noise in ("diagonal", "scalar", "general", "additive")
-    if method != "tamed_euler" and (method, noise) != ("milstein", "general")])
+    if method != "tamed_euler" and (method, noise) not in (("milstein", "general"), ("srk", "general"))])
 @pytest.mark.parametrize("dt, ts", [(0.0625, [0.0, 0.5, 1.0]), (0.1, [0.0, 0.33, 0.7, 1.0]),
                                     (0.3, [0.0, 0.5, 1.0])])
 def test_the_same_numbers_as_torchsde(kind, method, noise, dt, ts):
@@ -54,7 +55,7 @@ def test_torchsdes_brownian_interval_serves_here(kind, method):
 @given(st.data())
 def test_any_shape_any_times_any_scheme(data):
     kind, method = data.draw(st.sampled_from(MATCHING))
-    noise = data.draw(st.sampled_from(["diagonal", "scalar", "general"] if method != "milstein"
+    noise = data.draw(st.sampled_from(["diagonal", "scalar", "general"] if method not in ("milstein", "srk")
                                       else ["diagonal", "scalar"]))
     rows, size = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 3))
     gaps = data.draw(st.lists(st.floats(0.01, 1.0), min_size=1, max_size=4))
@@ -70,7 +71,9 @@ def test_any_shape_any_times_any_scheme(data):
     assert solution.ts.tolist() == pytest.approx(ts, rel=1e-5, abs=1e-5)
     assert torch.equal(solution.ys[0], y0) and solution.ys.isfinite().all()
     assert solution.stats["steps"] == Grid.covering(ts, dt).steps
-    assert solution.stats["drift_evaluations"] == solution.stats["steps"] * (2 if method == "heun" else 1)
+    per_step = {"heun": 2, "midpoint": 2, "srk": 3}.get(method, 1)
+    started = int(method == "reversible_heun")
+    assert solution.stats["drift_evaluations"] == solution.stats["steps"] * per_step + started
 
 
 def test_states_at_grid_times_are_the_steps_and_between_them_a_straight_line():
@@ -122,7 +125,8 @@ def test_gradients_against_finite_differences(kind, method):
 
     def end(y0, a, b, dW):
         sde = SDE(lambda t, y: torch.sin(a * y) - t * y, lambda t, y: b * torch.cos(y), "diagonal", kind)
-        return sdeint(sde, y0, [0.0, 0.5], dW, method, dt=0.1)[-1]
+        bm = Brownian(path.grid, dW, path.areas) if method == "srk" else dW
+        return sdeint(sde, y0, [0.0, 0.5], bm, method, dt=0.1)[-1]
     inputs = (points(2), torch.tensor([0.7, -1.3], dtype=F64), torch.tensor([0.4, 0.9], dtype=F64),
               path.increments)
     assert torch.autograd.gradcheck(end, [x.clone().requires_grad_() for x in inputs])
