@@ -2,6 +2,7 @@
 
     ys = sdeint(sde, y0, ts, method="euler", dt=0.01, seed=0)     torchsde's call and tensor, or SolverError
     solution = solve_sde(sde, y0, ts, dt=0.01, seed=0)            with a status sentence instead of an error
+    ys = sdeint_adjoint(sde, y0, ts, method="reversible_heun")    exact gradients, memory flat in the steps
     ys = integrate(sde, y0, grid, increments, method="euler")     the bare loop, for traced experiments
 
 An SDE is any object with ``f(t, y)``, ``g(t, y)``, ``noise_type`` and ``sde_type``, as in torchsde;
