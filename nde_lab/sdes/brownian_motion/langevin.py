@@ -141,9 +141,8 @@ class Hopping:
 
     The estimate is the time spent waiting by all points, divided by the number of arrivals. Before any
     arrival it is a third of that time, a lower bound: a mean below it would have let one arrive with a chance
-    of 1 - e^{-3} = 95 %. Between two steps the path is a Brownian
-    bridge, which touches 1 from x, y < 1 with probability exp(-2 (1 - x)(1 - y) / (sigma^2 dt)); without
-    that, arrivals between the steps are missed.
+    of 1 - e^{-3} = 95 %. Between two steps the path is a Brownian bridge, which touches 1 from x, y < 1 with
+    probability exp(-2 (1 - x)(1 - y) / (sigma^2 dt)); without that, arrivals between the steps are missed.
     """
     live = {"b": Knob(1.0, low=0.5, high=1.5, label="barrier b"),
             "sigma": Knob(0.8, low=0.4, high=1.2, label="noise σ", unit="per √time")}
