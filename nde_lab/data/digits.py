@@ -1,11 +1,12 @@
 """Handwritten digits: 1797 pictures of 8 x 8 pixels that come inside the scikit-learn wheel, so no download.
 
-    train, test = load_digits()                       # 1400 and 397 pictures, classes balanced, split fixed by the seed
-    train.pixels, train.labels                        # (1400, 64) float32 in [0, 1], (1400,) int64 in 0 .. 9
-    test.images()                                     # (397, 8, 8), row 0 at the top
+    train, test = load_digits()                       # 1400 and 397 pictures, classes balanced, split fixed by
+    the seed train.pixels, train.labels                        # (1400, 64) float32 in [0, 1], (1400,) int64 in
+    0 .. 9 test.images()                                     # (397, 8, 8), row 0 at the top
 
 Small enough to train on in seconds, real enough to be wrong about. Source: E. Alpaydin and C. Kaynak, "Optical
-recognition of handwritten digits", UCI machine learning repository, 1998 (its test part, as scikit-learn carries it).
+recognition of handwritten digits", UCI machine learning repository, 1998 (its test part, as scikit-learn
+carries it).
 """
 from __future__ import annotations
 
@@ -23,8 +24,8 @@ GREYS = 16            # the pixels are whole numbers 0 .. 16
 
 @dataclass(frozen=True)
 class Digits:
-    """Labelled pictures. pixels (n, 64) float32 in [0, 1], row after row; labels (n,) int64; index (n,) int64, the
-    place of each in scikit-learn's order."""
+    """Labelled pictures. pixels (n, 64) float32 in [0, 1], row after row; labels (n,) int64; index (n,) int64,
+    the place of each in scikit-learn's order."""
     pixels: Tensor
     labels: Tensor
     index: Tensor
@@ -47,7 +48,8 @@ class Digits:
 
 @functools.cache
 def all_digits() -> Digits:
-    """All 1797 pictures in scikit-learn's order, read once per process. ModuleNotFoundError without scikit-learn."""
+    """All 1797 pictures in scikit-learn's order, read once per process. ModuleNotFoundError without
+    scikit-learn."""
     try:
         from sklearn.datasets import load_digits as read
     except ModuleNotFoundError as error:
@@ -62,8 +64,8 @@ def load_digits(*, train: int = 1400, seed: int = 0) -> tuple[Digits, Digits]:
     """The digits in two parts: ``train`` pictures to learn from, and all others to test with.
 
     Stratified: every class has, to within one picture, the same share of both parts. The split is a function of
-    ``train`` and ``seed`` alone, on every machine; both parts come in random order, so ``train.pixels[:128]`` is a
-    fair batch.
+    ``train`` and ``seed`` alone, on every machine; both parts come in random order, so ``train.pixels[:128]``
+    is a fair batch.
 
     ValueError for a ``train`` that leaves a class out of either part; ModuleNotFoundError without scikit-learn.
     """

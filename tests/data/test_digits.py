@@ -1,4 +1,5 @@
-"""The digits: what is in them, that the split is a balanced partition fixed by its seed, and what is refused."""
+"""The digits: what is in them, that the split is a balanced partition fixed by its seed, and what is
+refused."""
 import subprocess
 import sys
 
@@ -81,5 +82,5 @@ def test_without_scikit_learn_the_error_says_what_to_install():
 
 def test_scikit_learn_is_not_imported_with_the_package():
     code = "import sys, nde_lab.data; print('sklearn' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() \
-        == "False"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "False"

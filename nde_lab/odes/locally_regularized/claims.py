@@ -46,7 +46,8 @@ def unbiased_sampler_is_unbiased() -> Verdict:
         mean = float(heuristic(f, solved, u).mean())
         table[f"network {seed}"] = [mean, exact]
         worst = max(worst, abs(mean / exact - 1))
-    return Verdict(table | {"largest relative difference": worst}, "mean of 2000 samples within 5 % of the trapezoid "
+    return Verdict(table | {"largest relative difference": worst}, "mean of 2000 samples within 5 % of the "
+                                                                   "trapezoid "
                    "average", worst < 0.05, unit="mean of samples, trapezoid")
 
 
@@ -61,7 +62,8 @@ def a_closed_solver_hides_the_global_penalty() -> Verdict:
                                                   start._draws["step"].at(0))
         sizes[kind] = float(torch.stack([g.square().sum() for g in own.values()]).sum().sqrt())
     return Verdict(sizes, "exactly 0 for the global penalty, above 1e-3 for both local ones",
-                   sizes["global"] == 0 and min(sizes["unbiased"], sizes["biased"]) > 1e-3, unit="norm of the gradient")
+                   sizes["global"] == 0 and min(sizes["unbiased"], sizes["biased"]) > 1e-3,
+                   unit="norm of the gradient")
 
 
 @claim(paper=PAPER, where="abstract", cost="long", seeds=SEEDS, uses=ALL,
@@ -70,8 +72,10 @@ def local_penalties_on_digits() -> Verdict:
     """rtol = atol = 1e-4, lambda = 1, both samplers and the global penalty."""
     runs = {name: digits(name, 1e-4, made=LocalDigits) for name in ("none", "global", "unbiased", "biased")}
     table, holds = compare(runs.pop("none"), runs, ratio=0.75, loss=0.02)
-    return Verdict(table, "median NFE ratio to no penalty <= 0.75, accuracy loss <= 0.02, for each penalty", holds,
-                   unit="one per seed", note=f"{RECIPE}. The paper's 1.3-2 times faster predictions are not tested")
+    return Verdict(table, "median NFE ratio to no penalty <= 0.75, accuracy loss <= 0.02, for each penalty",
+                   holds,
+                   unit="one per seed", note=f"{RECIPE}. The paper's 1.3-2 times faster predictions are not "
+                                             f"tested")
 
 
 @claim(paper=PAPER, where="title", cost="long", seeds=SEEDS, uses=ALL,
@@ -82,5 +86,6 @@ def local_penalty_with_a_closed_solver() -> Verdict:
     plain, unseen = runs["none"], runs["global"]
     table, holds = compare(plain, {"biased": runs["biased"]}, ratio=0.75, loss=0.02)
     table |= {"NFE, global (its gradient is zero)": unseen[:, 0].tolist()}
-    return Verdict(table, "biased: median NFE ratio <= 0.75, accuracy loss <= 0.02; global: the runs without a penalty",
+    return Verdict(table, "biased: median NFE ratio <= 0.75, accuracy loss <= 0.02; global: the runs without a "
+                          "penalty",
                    bool(holds and (unseen == plain).all()), unit="one per seed", note=RECIPE)

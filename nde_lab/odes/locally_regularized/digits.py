@@ -1,4 +1,5 @@
-"""The digits again (see ``nde_lab.odes.opening_the_blackbox.digits``), with the local penalties among the choices."""
+"""The digits again (see ``nde_lab.odes.opening_the_blackbox.digits``), with the local penalties among the
+choices."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ KINDS = ("none", "global", "unbiased", "biased")
 @experiment(paper="locally-regularized-ndes")
 @dataclass(frozen=True)
 class LocalDigits(DigitsODE):
-    """The digits with no penalty, R_E of the whole solve ("global"), or r = q h of one step at a sampled time."""
+    """The digits with no penalty, R_E of the whole solve ("global"), or r = q h of one step at a sampled
+    time."""
     kind: str = knob("biased", choices=KINDS, label="penalty")
 
     def draws(self):

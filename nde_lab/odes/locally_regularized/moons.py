@@ -22,9 +22,9 @@ WAYS = ("none", "global", "unbiased", "biased")
 @experiment(paper="locally-regularized-ndes")
 @dataclass(frozen=True)
 class FourWays:
-    """The half moons by four copies of one network, each batch with one clock, as in the paper: no penalty; R_E of the
-    whole solve; r = q h of one step at a time drawn evenly (unbiased) or from the solver's steps (biased). Up to four
-    drawn times are averaged."""
+    """The half moons by four copies of one network, each batch with one clock, as in the paper: no penalty; R_E
+    of the whole solve; r = q h of one step at a time drawn evenly (unbiased) or from the solver's steps
+    (biased). Up to four drawn times are averaged."""
     live = {"lam": Knob(3.0, low=1e-2, high=30.0, scale="log", label="penalty λ"),
             "times": Knob(1, low=1, high=DRAWS, label="sampled times"),
             "rtol": Knob(1e-5, low=1e-5, high=1e-2, scale="log", label="tolerance",
@@ -96,20 +96,26 @@ class FourWays:
             Panel("What a solve costs", STEPS_AXIS, NFE_AXIS,
                   [Line("history.step", f"history.nfe_{way}", role=role, label=name)
                    for way, role, name in zip(WAYS, roles, names, strict=True)],
-                  alt="Function evaluations per solve over training for four networks. Without a penalty they rise; "
-                      "the three penalised ones fall, and the two that see one step fall about as far as the one "
+                  alt="Function evaluations per solve over training for four networks. Without a penalty they "
+                      "rise; "
+                      "the three penalised ones fall, and the two that see one step fall about as far as the "
+                      "one "
                       "that sees the whole solve."),
             Panel("How often it is right", STEPS_AXIS, Axis("accuracy on fresh points", low=0.4, high=1.0),
                   [Line("history.step", f"history.right_{way}", role=role, label=name)
                    for way, role, name in zip(WAYS, roles, names, strict=True)],
-                  alt="Running accuracy of the four networks on fresh points; all rise, with a large penalty more "
+                  alt="Running accuracy of the four networks on fresh points; all rise, with a large penalty "
+                      "more "
                       "slowly."),
             Panel("Steps of the network without a penalty", Axis("model time t", low=0, high=1.05),
                   Axis("step length h", low=0), [Bars("t", "h", role="ode", label="accepted steps")],
-                  alt="Bars at the times where steps begin, as high as the steps are long. Steps are short where the "
+                  alt="Bars at the times where steps begin, as high as the steps are long. Steps are short "
+                      "where the "
                       "dynamics is hard, and at the start, where the solver feels its way."),
-            Panel("Where the samplers look", Axis("sampled time τ", low=0, high=1), Axis("share of 400 draws", low=0),
+            Panel("Where the samplers look", Axis("sampled time τ", low=0, high=1), Axis("share of 400 draws",
+                                                                                         low=0),
                   [Line("low", "even", role="ode", label="unbiased: evenly"),
                    Line("low", "own", role="test", label="biased: the solver's own steps")],
-                  alt="Shares of the sampled times in ten bins. The unbiased sampler's are level at a tenth; the "
+                  alt="Shares of the sampled times in ten bins. The unbiased sampler's are level at a tenth; "
+                      "the "
                       "biased one's are high where steps are short and zero where a long step passes.")])

@@ -1,15 +1,15 @@
 """One step at a random time: the local penalty and its two samplers.
 
-The main solve is a black box. From its record of accepted steps (times t_n, lengths h_n, states) a time tau is drawn,
-the state z(tau) is read as a constant, and *one* step of the embedded pair from there is differentiated:
+The main solve is a black box. From its record of accepted steps (times t_n, lengths h_n, states) a time tau is
+drawn, the state z(tau) is read as a constant, and *one* step of the embedded pair from there is differentiated:
 
     r = q h      loss + lambda r
 
     unbiased   tau uniform on (0, 1): E r is the time average of r
     biased     tau uniform over the solver's own step times: dense where steps are short; no interpolation
 
-h is the length of the step that contains tau, "the step size that the controller picks there"; a fixed small h would
-make q vanish like h^5. Source: Pal, Edelman, Rackauckas 2023.
+h is the length of the step that contains tau, "the step size that the controller picks there"; a fixed small h
+would make q vanish like h^5. Source: Pal, Edelman, Rackauckas 2023.
 """
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def biased(turns: Turns, u: Tensor) -> Moment:
 
 
 def unbiased(f, turns: Turns, u: Tensor) -> Moment:
-    """A time tau = u drawn evenly from (0, 1), and the state there: one step of the pair from the step's start (the
-    solver "saves at tau"), 6 evaluations and no gradient."""
+    """A time tau = u drawn evenly from (0, 1), and the state there: one step of the pair from the step's start
+    (the solver "saves at tau"), 6 evaluations and no gradient."""
     inside = turns.accept & (turns.t <= u) & (u < turns.t + turns.h)
     start = _chosen(turns, inside)
     tau = u[:, None]

@@ -1,4 +1,5 @@
-"""The five exercises of the chapter on networks that are easy to solve; each check answers with what it measured."""
+"""The five exercises of the chapter on networks that are easy to solve; each check answers with what it
+measured."""
 from __future__ import annotations
 
 import torch
@@ -47,15 +48,18 @@ def count_evaluations(answer):
                  "A solve backward in time has h < 0, but a penalty must not become a reward.",
                  "Multiply q by |h|, keep the accepted turns, add up."))
 def error_penalty(answer):
-    """answer(q, h, accept) -> R_E. Three tensors (turns,): error ratios, steps, and whether each was accepted."""
+    """answer(q, h, accept) -> R_E. Three tensors (turns,): error ratios, steps, and whether each was
+    accepted."""
     turns = _wave().turns
     q, h, accept = turns.q[:, 0], turns.h[:, 0], turns.accept[:, 0]
     for sign, name in ((1, "forward"), (-1, "backward")):
         got = float(answer(q, sign * h, accept))
-        exact = float(sum(a * abs(b) for a, b, c in zip(q.tolist(), h.tolist(), accept.tolist(), strict=True) if c))
+        exact = float(sum(a * abs(b) for a, b, c in zip(q.tolist(), h.tolist(), accept.tolist(), strict=True)
+                          if c))
         every = float((q * h.abs()).sum())
         slip = " (with the rejected turns it would be just that)" if abs(got - every) < 1e-9 else ""
-        require(abs(got - exact) < 1e-9, f"for a solve {name} in time you get {got:.6g}, R_E is {exact:.6g}{slip}.")
+        require(abs(got - exact) < 1e-9, f"for a solve {name} in time you get {got:.6g}, R_E is "
+                                         f"{exact:.6g}{slip}.")
     return f"R_E = {exact:.4g} forward and backward; the {int(_wave().rejected)} rejected steps do not count."
 
 
@@ -67,22 +71,25 @@ def rescaled_penalty(answer):
     def gradient(rtol):
         rate = torch.tensor(2.0, dtype=T64, requires_grad=True)
         y = torch.tensor([[1.0, -0.5]], dtype=T64)
-        step = rk_step(lambda t, z: torch.sin(rate * z) * rate, torch.zeros((), dtype=T64), y, 0.2, TABLEAUS["dopri5"])
+        step = rk_step(lambda t, z: torch.sin(rate * z) * rate, torch.zeros((), dtype=T64), y, 0.2,
+                       TABLEAUS["dopri5"])
         return float(torch.autograd.grad(0.2 * error_ratio(step.error, y, step.y, rtol, rtol).sum(), rate)[0])
 
     for lam, old, new in ((1.0, 1e-4, 1e-6), (0.3, 1e-5, 1e-3)):
         given = float(answer(lam, old, new))
         ratio = given * gradient(new) / (lam * gradient(old))
-        require(abs(ratio - 1) < 1e-6, f"from rtol = {old:g} to {new:g} you change λ = {lam:g} to {given:.4g}; the "
+        require(abs(ratio - 1) < 1e-6, f"from rtol = {old:g} to {new:g} you change λ = {lam:g} to {given:.4g}; "
+                                       f"the "
                 f"penalty then pulls {ratio:.4g} times as hard as before. 1 is asked for.")
     return "the same step is pulled equally hard at both tolerances."
 
 
 @exercise(hints=("Let q = C h⁵ with a constant C. Which q does the controller leave alone?",
                  "h stands still if 0.9 q^(-1/5) = 1. That fixes q whatever C is; h then follows from C.",
-                 "q = 0.9⁵ = 0.59 at every step, so R_E = 0.59 T. And h = (0.59 / C)^(1/5): count T / h steps."))
+                 "q = 0.9⁵ = 0.59 at every step, so R_E = 0.59 T. And h = (0.59 / C)^(1/5); T / h steps."))
 def settled(answer):
-    """answer(C, T) -> (R_E, number of steps) once the controller h <- 0.9 q^(-1/5) h has settled, where q = C h^5."""
+    """answer(C, T) -> (R_E, number of steps) once the controller h <- 0.9 q^(-1/5) h has settled, where q = C
+    h^5."""
     for C, T in ((1e9, 1.0), (1e9 / 32, 1.0), (1e10, 2.0)):
         h, t, total, steps = 0.01, 0.0, 0.0, 0
         while t < T:
@@ -91,10 +98,13 @@ def settled(answer):
                 t, total, steps = t + h, total + q * h, steps + 1
             h *= min(5.0, max(0.2, 0.9 * max(q, 1e-10) ** -0.2))
         r, n = map(float, answer(C, T))
-        require(abs(r / total - 1) < 0.05, f"for C = {C:.3g} and T = {T:g} the controller's own R_E is {total:.3f}, you "
+        require(abs(r / total - 1) < 0.05, f"for C = {C:.3g} and T = {T:g} the controller's own R_E is "
+                                           f"{total:.3f}, you "
                 f"say {r:.3f}.")
-        require(abs(n / steps - 1) < 0.05, f"for C = {C:.3g} and T = {T:g} it takes {steps} steps, you say {n:.1f}.")
-    return ("R_E = 0.59 T whatever C: the penalty's value says nothing about the cost. The number of steps does: it "
+        require(abs(n / steps - 1) < 0.05, f"for C = {C:.3g} and T = {T:g} it takes {steps} steps, you say "
+                                           f"{n:.1f}.")
+    return ("R_E = 0.59 T whatever C: the penalty's value says nothing about the cost. The number of steps "
+            "does: it "
             "halves when C falls to a 32nd.")
 
 
@@ -106,8 +116,10 @@ def hidden_stiffness(answer):
     y = torch.as_tensor([float(v) for v in answer], dtype=T64)[None]
     require(float(y.norm()) > 0, "at y = (0, 0) nothing moves; take another state.")
     rates = torch.tensor([-1.0, -40.0], dtype=T64)
-    seen = float(stiffness(rk_step(lambda t, z: rates * z, torch.zeros((), dtype=T64), y, 0.1, TABLEAUS["dopri5"])))
-    require(seen < 2, f"from y = ({y[0, 0]:g}, {y[0, 1]:g}) one step of 0.1 gives S = {seen:.3g}: it sees the fast rate "
+    seen = float(stiffness(rk_step(lambda t, z: rates * z, torch.zeros((), dtype=T64), y, 0.1,
+                                   TABLEAUS["dopri5"])))
+    require(seen < 2, f"from y = ({y[0, 0]:g}, {y[0, 1]:g}) one step of 0.1 gives S = {seen:.3g}: it sees the "
+                      f"fast rate "
             "40 (or close to it).")
     shaken = y + 1e-3 * y.abs().max()
     other = float(stiffness(rk_step(lambda t, z: rates * z, torch.zeros((), dtype=T64), shaken, 0.1,

@@ -42,11 +42,11 @@ def losses(score: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
 @experiment(paper="opening-the-blackbox-solver-heuristics")
 @dataclass(frozen=True)
 class MoonsTwins:
-    """Two copies of a neural ODE in the plane separate two half moons, the second under a penalty. 32 fresh points a
-    step, so accuracy on them before the update is test accuracy. Adam 2e-2, dopri5, a clock per point, at most 12
-    tried steps."""
+    """Two copies of a neural ODE in the plane separate two half moons, the second under a penalty. 32 fresh
+    points a step, so accuracy on them before the update is test accuracy. Adam 2e-2, dopri5, a clock per point,
+    at most 12 tried steps."""
     kind: str = knob("error", choices=PENALTIES, label="penalty")
-    live = {"lam": Knob(0.3, low=1e-3, high=10.0, scale="log", label="penalty λ",
+    live = {"lam": Knob(1.0, low=1e-3, high=10.0, scale="log", label="penalty λ",
                         help="the second network's; the first has 0"),
             "rtol": Knob(1e-4, low=1e-5, high=1e-2, scale="log", label="tolerance",
                          help="rtol = atol of the solver"),
@@ -86,11 +86,13 @@ class MoonsTwins:
     def observe(self, data, state, noise, live):
         stack, params = self.stack, self.stack.params(state)
         x, label = moons(noise["angle"], noise["side"], noise["noise"])
-        solved = solve(stack.field(params, live["scale"]), stack.rows(data["grid"]), rtol=live["rtol"], turns=TURNS)
+        solved = solve(stack.field(params, live["scale"]), stack.rows(data["grid"]), rtol=live["rtol"],
+                       turns=TURNS)
         nfe = solved.evaluations.reshape(2, GRID, GRID).to(x.dtype)
         # Points of the other class wait outside the picture: a mark draws one cloud.
         first, second = (torch.where(mine[:, None], x, 9 + 0 * x) for mine in (label < 0.5, label > 0.5))
-        return {"side": data["side"], "cost": nfe[0], "cost_eased": nfe[1], "x0": first[:, 0], "y0": first[:, 1],
+        return {"side": data["side"], "cost": nfe[0], "cost_eased": nfe[1], "x0": first[:, 0], "y0": first[:,
+                                                                                                           1],
                 "x1": second[:, 0], "y1": second[:, 1]}
 
     def view(self):
@@ -104,14 +106,19 @@ class MoonsTwins:
             Panel("What a solve costs", STEPS_AXIS, NFE_AXIS,
                   [Line("history.step", "history.nfe", role="train", label="fit only"),
                    Line("history.step", "history.nfe_eased", role="accent", label="with the penalty")],
-                  alt="Mean function evaluations per solve over training. With the fit only they stay high; with "
+                  alt="Mean function evaluations per solve over training. With the fit only they stay high; "
+                      "with "
                       "the penalty they fall."),
             Panel("How often it is right", STEPS_AXIS, Axis("accuracy on fresh points", low=0.4, high=1.0),
                   [Line("history.step", "history.right", role="train", label="fit only"),
                    Line("history.step", "history.right_eased", role="accent", label="with the penalty")],
-                  alt="Running accuracy on fresh points over training. With a moderate penalty both curves rise "
+                  alt="Running accuracy on fresh points over training. With a moderate penalty both curves "
+                      "rise "
                       "alike; with a large one the second stays lower."),
-            cost("Cost of each start: fit only", "cost", "A map of the plane with the two half moons: the number of "
-                 "evaluations that a solve from each start takes. Dear starts lie where the flow turns sharply."),
-            cost("Cost of each start: with the penalty", "cost_eased", "The same map for the penalised network: "
+            cost("Cost of each start: fit only", "cost", "A map of the plane with the two half moons: the "
+                                                         "number of "
+                 "evaluations that a solve from each start takes. Dear starts lie where the flow turns "
+                 "sharply."),
+            cost("Cost of each start: with the penalty", "cost_eased", "The same map for the penalised "
+                                                                       "network: "
                  "cheaper nearly everywhere.")])

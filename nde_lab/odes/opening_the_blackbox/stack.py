@@ -1,7 +1,7 @@
 """Several small networks with equal starts, computed side by side: the fair way to see what a penalty does.
 
-A ``Stack`` holds N copies of one field f(t, z) = s tanh(W2 tanh(W1 z + w t + b1) + v t + b2) and a linear readout. All
-copies start from the same numbers and see the same data; only their losses differ.
+A ``Stack`` holds N copies of one field f(t, z) = s tanh(W2 tanh(W1 z + w t + b1) + v t + b2) and a linear
+readout. All copies start from the same numbers and see the same data; only their losses differ.
 """
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ NAMES = ("w1", "t1", "b1", "w2", "t2", "b2", "out", "bias")
 
 @dataclass(frozen=True)
 class Stack:
-    """copies: N. dim: D of the state. hidden: width H. wiggle: how much faster than PyTorch's start the first layer
-    changes with time, so that untrained trajectories bend."""
+    """copies: N. dim: D of the state. hidden: width H. wiggle: how much faster than PyTorch's start the first
+    layer changes with time, so that untrained trajectories bend."""
     copies: int
     dim: int
     hidden: int = 16
@@ -37,8 +37,8 @@ class Stack:
                 "w2": Uniform((self.hidden, self.dim), -b, b), "t2": Uniform((1, self.dim), -b, b)}
 
     def init(self, start: Tensors) -> Tensors:
-        """Parameters of all copies, each (N, ...), from one sample of ``draws``. The readout starts at the first
-        coordinate."""
+        """Parameters of all copies, each (N, ...), from one sample of ``draws``. The readout starts at the
+        first coordinate."""
         one = {n: start[n] for n in self.draws}
         one |= {"b2": 0 * one["t2"], "out": torch.eye(self.dim, dtype=one["w1"].dtype)[:1].T,
                 "bias": 0 * one["t2"][:, :1]}
@@ -49,8 +49,8 @@ class Stack:
         return {n: state[n] for n in NAMES}
 
     def field(self, params: Tensors, scale) -> Callable[[Tensor, Tensor], Tensor]:
-        """f(t, y) for rows of any layout: y (N * clocks, points * D) with t (N * clocks, 1), the rows of a copy in
-        one block. A row per point: points = 1. The papers' batch clock: clocks = 1."""
+        """f(t, y) for rows of any layout: y (N * clocks, points * D) with t (N * clocks, 1), the rows of a copy
+        in one block. A row per point: points = 1. The papers' batch clock: clocks = 1."""
         n, d = len(params["w1"]), self.dim
 
         def f(t, y):

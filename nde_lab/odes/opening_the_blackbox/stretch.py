@@ -18,7 +18,8 @@ from nde_lab.solvers import integrate_ode
 from nde_lab.views import Axis, Line, Panel, Paths, Points, View
 
 BATCH, TURNS, SHOWN, FINE = 24, 14, 9, 48
-LAMBDA = Knob(3.0, low=1e-3, high=30.0, scale="log", label="penalty λ", help="the second network's; the first has 0")
+LAMBDA = Knob(3.0, low=1e-3, high=30.0, scale="log", label="penalty λ", help="the second network's; the first "
+                                                                             "has 0")
 RTOL = Knob(1e-5, low=1e-5, high=1e-2, scale="log", label="tolerance", help="rtol = atol of the solver")
 SCALE = Knob(6.0, low=1.0, high=10.0, label="speed s", help="largest speed of the field")
 
@@ -29,8 +30,8 @@ def target(x):
 
 
 def marks(turns, end, copies: int):
-    """Where the accepted steps begin, and the end: times and first coordinates, two (N, marks). Turns without an
-    accepted step repeat the start. turns: of rows (N points); end (rows, D) states at t = 1."""
+    """Where the accepted steps begin, and the end: times and first coordinates, two (N, marks). Turns without
+    an accepted step repeat the start. turns: of rows (N points); end (rows, D) states at t = 1."""
     t = torch.where(turns.accept, turns.t, turns.t[:1])
     z = torch.where(turns.accept, turns.y[..., 0], turns.y[:1, :, 0])
     t, z = torch.cat([t, 0 * t[:1] + 1]), torch.cat([z, end[None, :, 0]])
@@ -40,12 +41,13 @@ def marks(turns, end, copies: int):
 @experiment(paper="opening-the-blackbox-solver-heuristics")
 @dataclass(frozen=True)
 class StretchMap:
-    """Two copies of a neural ODE with one state learn x -> x + x^3 by Adam on 24 fresh points a step; loss: mean
-    squared error, plus λ times the penalty for the second copy. Dopri5, a clock per point, at most 14 tried steps."""
+    """Two copies of a neural ODE with one state learn x -> x + x^3 by Adam on 24 fresh points a step; loss:
+    mean squared error, plus λ times the penalty for the second copy. Dopri5, a clock per point, at most 14
+    tried steps."""
     kind: str = knob("error", choices=PENALTIES, label="penalty")
     live = {"lam": LAMBDA, "rtol": RTOL, "scale": SCALE,
             "lr": Knob(2e-2, low=1e-3, high=1e-1, scale="log", label="learning rate")}
-    plan = Plan(80, every=2, advice="lower the learning rate or the speed s")
+    plan = Plan(120, every=2, advice="lower the learning rate or the speed s")
     stack = Stack(2, 1, wiggle=8.0)
 
 
@@ -98,15 +100,19 @@ class StretchMap:
                           Points(f"t{ending}", f"z{ending}", role="test", label="steps of the solver"),
                           Points("end", "target", role="truth", label="targets x + x³")], alt=alt)
         return View([
-            panel("Asked for the fit only", "", "Nine trajectories of the plain network over model time, with a mark at "
+            panel("Asked for the fit only", "", "Nine trajectories of the plain network over model time, with "
+                                                "a mark at "
                   "every step of the solver. They bend and carry many marks, and end at the targets x + x³."),
-            panel("Asked for the fit and for easy steps", "_eased", "The same nine starts under the network with "
-                  "the penalty. The larger the penalty, the straighter the curves and the fewer the marks; they "
+            panel("Asked for the fit and for easy steps", "_eased", "The same nine starts under the network "
+                                                                    "with "
+                  "the penalty. The larger the penalty, the straighter the curves and the fewer the marks; "
+                  "they "
                   "end at the same targets."),
             Panel("What a solve costs", STEPS_AXIS, NFE_AXIS,
                   [Line("history.step", "history.nfe", role="train", label="fit only"),
                    Line("history.step", "history.nfe_eased", role="accent", label="with the penalty")],
-                  alt="Function evaluations per solve over training. The plain network's stay high or grow, the "
+                  alt="Function evaluations per solve over training. The plain network's stay high or grow, "
+                      "the "
                       "penalised network's fall towards 19."),
             Panel("How well it fits", STEPS_AXIS, Axis("root mean square error", scale="log", low=0.03, high=5),
                   [Line("history.step", "history.rmse", role="train", label="fit only"),

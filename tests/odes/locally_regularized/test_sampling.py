@@ -1,4 +1,5 @@
-"""The local penalty: where the samplers look, what is differentiated, and the gradient with the solver closed."""
+"""The local penalty: where the samplers look, what is differentiated, and the gradient with the solver
+closed."""
 import pytest
 import torch
 from hypothesis import given, settings

@@ -62,7 +62,8 @@ def test_marks_sit_on_the_trajectories():
 
 
 def test_a_loose_tolerance_hides_error_and_a_tight_one_does_not():
-    loose, tight = ([run(HiddenError, {"rtol": rtol}, seed=0).step() for _ in range(1)][0] for rtol in (1.0, 1e-4))
+    loose, tight = ([run(HiddenError, {"rtol": rtol}, seed=0).step() for _ in range(1)][0] for rtol in (1.0,
+                                                                                                        1e-4))
     assert abs(float(loose["rmse"] - loose["true"])) > 3 * abs(float(tight["rmse"] - tight["true"]))
 
 

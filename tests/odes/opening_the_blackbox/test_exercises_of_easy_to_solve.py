@@ -17,7 +17,8 @@ RIGHT = [
 WRONG = [
     (check.count_evaluations, lambda a, r: 7 * (a + r), r"called f 169 times; you say 196"),
     (check.count_evaluations, lambda a, r: 1 + 6 * a, r"called f 169 times; you say 115"),
-    (check.error_penalty, lambda q, h, accept: (q * h.abs()).sum(), "with the rejected turns it would be just that"),
+    (check.error_penalty, lambda q, h, accept: (q * h.abs()).sum(), "with the rejected turns it would be just "
+                                                                    "that"),
     (check.error_penalty, lambda q, h, accept: (q * h)[accept].sum(), r"backward in time you get -0\.3"),
     (check.rescaled_penalty, lambda lam, old, new: lam, "pulls 100 times as hard"),
     (check.rescaled_penalty, lambda lam, old, new: lam * old / new, r"pulls 1e\+04 times as hard"),

@@ -1,4 +1,5 @@
-"""The penalties: what they add up, that rejected steps stay out, and that their gradient takes the steps as given."""
+"""The penalties: what they add up, that rejected steps stay out, and that their gradient takes the steps as
+given."""
 import pytest
 import torch
 
@@ -29,7 +30,8 @@ def test_the_penalties_are_made_of_accepted_steps_only():
 
 
 def test_an_unknown_penalty_is_refused():
-    with pytest.raises(ValueError, match="unknown penalty 'errors'; known: error, error, mean, stiffness, both"):
+    with pytest.raises(ValueError,
+                       match="unknown penalty 'errors'; known: error, error, mean, stiffness, both"):
         penalty(wave(1.0), "errors")
 
 
