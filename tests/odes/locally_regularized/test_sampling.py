@@ -37,7 +37,7 @@ def test_biased_draws_each_accepted_step_equally_often(solved):
     assert torch.equal(at.h[0], solved.turns.h[solved.turns.accept[:, 0], 0][:1])
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=8)
 @given(u=st.floats(0, 1, exclude_max=True))
 def test_unbiased_reads_the_state_at_its_time_and_the_length_of_the_step_around_it(u, solved):
     at = unbiased(field, solved.turns, torch.full((2,), u, dtype=T64))
