@@ -14,7 +14,7 @@ from pathlib import Path
 
 import nde_lab
 
-FIRST_CHAPTER = "sdes/stable_neural_sdes.ipynb"
+FIRST_CHAPTER = "sdes/brownian_motion.ipynb"
 
 
 class UsageError(Exception):
