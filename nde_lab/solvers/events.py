@@ -62,7 +62,8 @@ class Event:
         left, right = np.where(hit, g0, -1.0), np.where(hit, g1, 0.0)
         side = np.zeros_like(g0)
         for turn in range(_TURNS):
-            x = np.where(right == left, high, (low * right - high * left) / np.where(right == left, 1, right - left))
+            gap = right - left
+            x = np.where(gap == 0, high, (low * right - high * left) / np.where(gap == 0, 1, gap))
             x = np.where((x > low) & (x < high) & (turn % 8 != 7), x, 0.5 * (low + high))
             x = np.where(right == 0, high, x)
             if (high - low <= 4e-16)[hit].all() or (right == 0)[hit].all():
@@ -89,5 +90,5 @@ class Event:
             rows = rows.unsqueeze(-1) & (rate != 0)
             rate = torch.where(rows, rate, torch.ones_like(rate))
         g = self.fn(t.detach(), y).reshape(-1, 1)
-        change = torch.where(rows, (g.detach() - g) / rate, torch.zeros_like(rate))         # zero, with a gradient
+        change = torch.where(rows, (g.detach() - g) / rate, torch.zeros_like(rate))     # zero, with a gradient
         return t + change.reshape(t.shape), y + slope * change

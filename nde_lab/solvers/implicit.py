@@ -55,7 +55,8 @@ def _esdirk4() -> Esdirk:
                 -3700637 / 11593932, 61727 / 225920)
     a = ((0.0,), (1 / 4, 1 / 4), (8611 / 62500, -1743 / 31250, 1 / 4),
          (5012029 / 34652500, -654441 / 2922500, 174375 / 388108, 1 / 4),
-         (15267082809 / 155376265600, -71443401 / 120774400, 730878875 / 902184768, 2285395 / 8070912, 1 / 4), b)
+         (15267082809 / 155376265600, -71443401 / 120774400, 730878875 / 902184768, 2285395 / 8070912,
+          1 / 4), b)
     return Esdirk("esdirk4", 4, 0.25, (0.0, 1 / 2, 83 / 250, 31 / 50, 17 / 20, 1.0), a,
                   tuple(u - v for u, v in zip(b, embedded, strict=True)), 4, True)
 
@@ -64,17 +65,20 @@ ESDIRKS: dict[str, Esdirk] = {m.name: m for m in (_kvaerno3(), _esdirk4())}
 
 
 class Implicit:
-    """An ESDIRK method, stepping. Newton's iteration ends for each row when it is 100 times below the tolerance;
-    a row for which it does not converge gets a state that is not a number, so its step is tried shorter.
+    """An ESDIRK method, stepping.
+
+    Newton's iteration ends for each row when it is 100 times below the tolerance; a row for which it does not
+    converge gets a state that is not a number, so its step is tried shorter.
 
     Jacobians come from reverse-mode differentiation, D vector products for the whole batch, once a step (with
     gradients, once a stage). A step is differentiable by the implicit function theorem.
     """
     adaptive, fsal = True, True
-    stops = True                 # at the times asked for: the error of long steps says nothing about their inside
+    stops = True                 # at the times asked for: a long step's error says nothing about its inside
 
     def __init__(self, scheme: Esdirk):
-        self.scheme, self.name, self.order, self.error_order = scheme, scheme.name, scheme.order, scheme.error_order
+        self.scheme, self.name, self.order = scheme, scheme.name, scheme.order
+        self.error_order = scheme.error_order
         self.c, self.dense = scheme.c, hermite(scheme.b)
         self.rtol, self.atol = 1e-6, 1e-8
         self._count: np.ndarray | None = None
@@ -85,7 +89,7 @@ class Implicit:
         self.rtol, self.atol = rtol, atol
 
     def spent(self, active: np.ndarray) -> np.ndarray:
-        """Evaluations that the last step cost each row; a Jacobian counts as one, also where it is still known."""
+        """Evaluations that the last step cost each row; a Jacobian counts as one, even if it was known."""
         return active * self._count
 
     def step(self, f, times, y: Tensor, h, k1: Tensor | None) -> RKStep:

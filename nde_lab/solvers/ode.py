@@ -82,8 +82,8 @@ def run(f, y0: Tensor, times: np.ndarray, method, gradient: str, params, setting
     if gradient == "through" or not torch.is_grad_enabled():
         return march(f, y0, times, method, keep="all" if dense else "", **settings)
     if dense:
-        raise ValueError(f"dense output carries no gradient with gradient={gradient!r}; ask for the times in ts, "
-                         "or take 'through'")
+        raise ValueError(f"dense output carries no gradient with gradient={gradient!r}; ask for the times in "
+                         "ts, or take 'through'")
     params = parameters(f, params, gradient)
     rest = {k: back.get(k, settings[k]) for k in ("control", "max_steps", "shared", "longest")}
     tolerances = {k: torch.cat([v, v], -1) if isinstance(v, Tensor) and v.dim() and v.shape[-1] > 1 else v

@@ -116,8 +116,8 @@ class _Checkpoint(torch.autograd.Function):
                 inside = m.passed & (m.where == n)
                 inside[:, -1] = False
                 for i in np.flatnonzero(inside.any(0)):
-                    x = np.where(inside[:, i], (job.times[:, i] - record.t) / np.where(record.h == 0, 1, record.h),
-                                 0.0)
+                    length_ = np.where(record.h == 0, 1.0, record.h)
+                    x = np.where(inside[:, i], (job.times[:, i] - record.t) / length_, 0.0)
                     here = torch.from_numpy(inside[:, i]).to(y.device).unsqueeze(-1)
                     value = value + (between(at, job.method.dense, x) * of_ys[i] * here).sum()
                 a, *grads = pull(value, [y, *params])
@@ -165,8 +165,8 @@ def _ends(of_ys: Tensor, m: March) -> Tensor:
 class _Back:
     """The adjoint solve: state and adjoint (y, a) as one row (2 D); the parameters' integral beside it.
 
-    The integral of a^T df/dparams does not act back on y and a, so it is summed over the accepted steps with the
-    method's weights, and never enters the error norm ("seminorm": Kidger, Chen, Lyons, ICML 2021).
+    The integral of a^T df/dparams does not act back on y and a, so it is summed over the accepted steps with
+    the method's weights, and never enters the error norm ("seminorm": Kidger, Chen, Lyons, ICML 2021).
     """
 
     def __init__(self, f, params: list[Tensor], y0: Tensor):
@@ -206,10 +206,10 @@ class _Back:
         bad = np.flatnonzero(~np.isin(m.how, (ARRIVED, EVENT)))
         if len(bad):
             row = int(bad[0])
-            raise SolverError(Status("stopped", f"The adjoint's solve back in time ended at t = {m.t[row]:.4g} in "
-                                     f"row {row}, on its way to {leg[row, 1]:.4g} ({m.turns} tried steps): going "
-                                     "back, the equation may be unstable or stiff. Take gradient='checkpoint', "
-                                     "which repeats the forward steps instead.", m.turns, float(m.t[row]), row))
+            sentence = (f"The adjoint's solve back in time ended at t = {m.t[row]:.4g} in row {row}, on its way "
+                        f"to {leg[row, 1]:.4g} ({m.turns} tried steps): going back, the equation may be unstable "
+                        "or stiff. Take gradient='checkpoint', which repeats the forward steps instead.")
+            raise SolverError(Status("stopped", sentence, m.turns, float(m.t[row]), row))
         return m.y[:, self.size:], m.h
 
     def add(self, record: Record, step: np.ndarray) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,29 +13,18 @@ from torch import Tensor
 
 from nde_lab.solvers.controller import PID
 from nde_lab.solvers.events import Event
+from nde_lab.solvers.flat_state import FlatState
 from nde_lab.solvers.implicit import ESDIRKS
 from nde_lab.solvers.methods import Explicit, find
 from nde_lab.solvers.ode import attach_times, fixed_times, read_times, run
 from nde_lab.solvers.ode_adjoint import parameters
 from nde_lab.solvers.ode_status import status_of
 from nde_lab.solvers.solution import SolverError
-from nde_lab.solvers.tableaus import BOSH3, DOPRI5, EULER, HEUN, MIDPOINT, TSIT5, Tableau
+from nde_lab.solvers.tableaus import BOSH3, EULER, HEUN, MIDPOINT, TSIT5
+from nde_lab.solvers.torchdiffeq_tables import FEHLBERG2, HEUN3, RULE_38, THEIR_DOPRI5
 
-# Kutta's 3/8 rule is what torchdiffeq calls rk4; Heun's third-order method; Fehlberg's 2(1) pair.
-RULE_38 = Tableau("rk4", 4, c=(0.0, 1 / 3, 2 / 3, 1.0), a=((), (1 / 3,), (-1 / 3, 1.0), (1.0, -1.0, 1.0)),
-                  b=(1 / 8, 3 / 8, 3 / 8, 1 / 8), b_error=None, fsal=False, stable=2.785293563405282,
-                  dense=((1.0, -15 / 8, 1.0), (0.0, 15 / 8, -3 / 2), (0.0, 3 / 8, 0.0), (0.0, -3 / 8, 1 / 2)))
-HEUN3 = Tableau("heun3", 3, c=(0.0, 1 / 3, 2 / 3), a=((), (1 / 3,), (0.0, 2 / 3)), b=(1 / 4, 0.0, 3 / 4),
-                b_error=None, fsal=False, stable=2.512745326618329,
-                dense=((1.0, -3 / 4), (0.0, 0.0), (0.0, 3 / 4)))
-FEHLBERG2 = Tableau("fehlberg2", 2, c=(0.0, 0.5, 1.0), a=((), (0.5,), (1 / 256, 255 / 256)),
-                    b=(1 / 512, 255 / 256, 1 / 512), b_error=(-1 / 512, 0.0, 1 / 512), fsal=False, stable=2.007843,
-                    dense=((1.0, -511 / 512), (0.0, 255 / 256), (0.0, 1 / 512)), error_order=2)
-
-# torchdiffeq takes two thirds of the pair's error estimate (its embedded weights are Shampine's), and so its steps.
-THEIR_DOPRI5 = replace(DOPRI5, b_error=tuple(2 / 3 * e for e in DOPRI5.b_error))
-
-_ADAPTIVE = {"dopri5": THEIR_DOPRI5, "bosh3": BOSH3, "tsit5": TSIT5, "adaptive_heun": HEUN, "fehlberg2": FEHLBERG2}
+_ADAPTIVE = {"dopri5": THEIR_DOPRI5, "bosh3": BOSH3, "tsit5": TSIT5, "adaptive_heun": HEUN,
+             "fehlberg2": FEHLBERG2}
 _FIXED = {"euler": EULER, "midpoint": MIDPOINT, "heun": HEUN, "heun2": HEUN, "heun3": HEUN3, "rk4": RULE_38}
 _IMPLICIT = tuple(ESDIRKS)
 _REFUSED = ("dopri8", "explicit_adams", "implicit_adams", "fixed_adams", "scipy_solver")
@@ -69,9 +57,9 @@ def odeint_adjoint(func, y0, t, *, rtol=1e-7, atol=1e-9, method=None, options=No
     """torchdiffeq's ``odeint_adjoint``: ``odeint`` whose gradient comes from the continuous adjoint.
 
     adjoint_rtol, adjoint_atol, adjoint_method: of the solve back in time; those of the forward solve where they
-    are None. adjoint_options: first_step, max_step, safety, ifactor, dfactor, max_num_steps, step_size, and norm,
-    of which only "seminorm" is done (the parameters never enter the error norm here). adjoint_params: the tensors
-    that want a gradient; None takes the parameters of func, which then must be an nn.Module.
+    are None. adjoint_options: first_step, max_step, safety, ifactor, dfactor, max_num_steps, step_size, and
+    norm, of which only "seminorm" is done (the parameters never enter the error norm here). adjoint_params: the
+    tensors that want a gradient; None takes the parameters of func, which then must be an nn.Module.
     """
     call = Call(func, y0, t, rtol, atol, method, options, event_fn)
     back = {}
@@ -113,67 +101,6 @@ def odeint_event(func, y0, t0, *, event_fn, reverse_time=False, odeint_interface
     return odeint_interface(func, y0, t, event_fn=event_fn, **kwargs)
 
 
-@dataclass(frozen=True, eq=False)
-class Shape:
-    """A state of any shape, or a tuple of them, as one row (1, N) of real numbers, and back."""
-    shapes: tuple[torch.Size, ...]
-    sizes: tuple[int, ...]
-    tuple: bool
-    complex: bool
-
-    @classmethod
-    def of(cls, y0) -> Shape:
-        parts = y0 if isinstance(y0, tuple) else (y0,)
-        if not parts or not all(isinstance(p, Tensor) for p in parts):
-            raise ValueError("y0 must be a tensor or a tuple of tensors, got "
-                             f"{type(y0).__name__ if not isinstance(y0, tuple) else 'a tuple of others'}")
-        kinds = {p.dtype for p in parts}
-        if len(kinds) > 1 or not (parts[0].is_floating_point() or parts[0].is_complex()):
-            raise ValueError("y0 must hold floating point or complex numbers of one dtype, got "
-                             f"{', '.join(sorted(map(str, kinds)))}")
-        two = 2 if parts[0].is_complex() else 1
-        return cls(tuple(p.shape for p in parts), tuple(p.numel() * two for p in parts),
-                   isinstance(y0, tuple), two == 2)
-
-    def flat(self, y) -> Tensor:
-        """A state as (1, N)."""
-        if not self.tuple and not self.complex:
-            return y.reshape(1, -1)
-        parts = y if self.tuple else (y,)
-        if len(parts) != len(self.shapes):
-            raise ValueError(f"func returned {len(parts)} tensors for a state of {len(self.shapes)}")
-        if self.complex:
-            parts = [torch.view_as_real(p if p.is_complex() else torch.complex(p, torch.zeros_like(p)))
-                     for p in parts]
-        return torch.cat([p.reshape(1, -1) for p in parts], -1) if self.tuple else parts[0].reshape(1, -1)
-
-    def back(self, row: Tensor, *lead: int):
-        """(*, N) as a state with the leading axes ``lead``."""
-        if not self.tuple and not self.complex:
-            return row.reshape((*lead, *self.shapes[0]))
-        parts = row.reshape((*lead, -1)).split(self.sizes, -1)
-        if self.complex:
-            parts = [torch.view_as_complex(p.reshape((*lead, *s, 2)).contiguous())
-                     for p, s in zip(parts, self.shapes, strict=True)]
-        else:
-            parts = [p.reshape((*lead, *s)) for p, s in zip(parts, self.shapes, strict=True)]
-        return tuple(parts) if self.tuple else parts[0]
-
-    def tolerance(self, name: str, value):
-        """A number, or a row (1, N) of tolerances."""
-        if isinstance(value, (tuple, list)):
-            if not self.tuple or len(value) != len(self.shapes):
-                raise ValueError(f"{name} given as a tuple needs one entry for each part of y0 "
-                                 f"({len(self.shapes)}), got {len(value)}")
-            return torch.cat([torch.as_tensor(v).detach().expand(s).reshape(1, -1)
-                              for v, s in zip(value, self.shapes, strict=True)], -1)
-        if not isinstance(value, Tensor) or value.dim() == 0:
-            return float(value)
-        if self.tuple or self.complex:
-            return value.detach().reshape(1, -1)
-        return value.detach().expand(self.shapes[0]).reshape(1, -1)
-
-
 class Call:
     """One call of ``odeint``, read and checked."""
 
@@ -183,7 +110,7 @@ class Call:
         for name in ("callback_step", "callback_accept_step", "callback_reject_step"):
             if hasattr(func, name):
                 raise ValueError(f"{name} of func is not called here; use torchdiffeq for callbacks")
-        self.func, self.shape = func, Shape.of(y0)
+        self.func, self.shape = func, FlatState.of(y0)
         self.row = self.shape.flat(y0)
         if not isinstance(t, Tensor) or not t.is_floating_point() or t.dim() != 1:
             raise ValueError("t must be a 1-d floating point tensor of times, got "
@@ -237,10 +164,11 @@ class Call:
 
     def _event(self, event_fn) -> Event:
         if len(self.t) != 2:
-            raise ValueError("with event_fn, t holds two times: the start, and one that says in which direction "
-                             f"to go; got {len(self.t)}")
+            raise ValueError("with event_fn, t holds two times: the start, and one that says which way to go; "
+                             f"got {len(self.t)}")
         if self.fixed and self.options.get("step_size") is None:
-            raise ValueError(f"an event with fixed steps ({self.method.name}) needs options={{'step_size': ...}}")
+            raise ValueError(f"an event with fixed steps ({self.method.name}) needs options="
+                             "{'step_size': ...}")
         with torch.no_grad():
             side = event_fn(self.t[0].detach(), self.shape.back(self.row.detach())).sign()
 
@@ -264,8 +192,9 @@ class Call:
             raise SolverError(status)
         if self.event is None:
             return self.shape.back(ys, lead)
-        t, y = self.event.link(self.field, torch.tensor(m.t[0], dtype=self.t.dtype, device=self.row.device), m.y,
-                               torch.tensor([True], device=self.row.device))
+        like = dict(device=self.row.device)
+        t, y = self.event.link(self.field, torch.tensor(m.t[0], dtype=self.t.dtype, **like), m.y,
+                               torch.tensor([True], **like))
         return t, self.shape.back(torch.stack([ys[0], y]), 2)
 
     def _on_given_times(self) -> Tensor:
@@ -312,8 +241,8 @@ class Call:
             grid = o["grid_constructor"](self.func, self.shape.back(self.row.detach()), self.t.detach())
             grid = grid.detach().cpu().numpy().astype(np.float64)
             if grid[0] != times[0, 0] or grid[-1] != times[0, -1]:
-                raise ValueError(f"grid_constructor must return times from {times[0, 0]:g} to {times[0, -1]:g}, "
-                                 f"got {grid[0]:g} to {grid[-1]:g}")
+                raise ValueError(f"grid_constructor must return times from {times[0, 0]:g} to "
+                                 f"{times[0, -1]:g}, got {grid[0]:g} to {grid[-1]:g}")
             return grid[:, None]
         step = o.get("step_size")
         if self.event is not None:

@@ -29,7 +29,7 @@ def test_every_row_lands_for_itself(settings):
     assert s.ok.all() and s.event_rows.tolist() == [True, True, False]
     torch.testing.assert_close(s.event_t[:2], landing(HEIGHTS[:2]), rtol=1e-10, atol=1e-10)
     assert s.event_y[:2, 0].abs().max() < 1e-9 and s.event_t[2] == 2
-    assert torch.equal(s.ys[3], s.event_y) and torch.equal(s.ys[2, 1], s.event_y[1])        # stays where it ended
+    assert torch.equal(s.ys[3], s.event_y) and torch.equal(s.ys[2, 1], s.event_y[1])      # stays where it ended
     assert s.ys[1, 1, 0].item() == pytest.approx(2 + 1.5 - 9.81 / 8)
     assert "2 of 3 rows at their event" in s.status.sentence
 
@@ -61,7 +61,8 @@ def test_time_and_state_of_the_event_are_differentiable(gradient):
 
     def f(t, y):
         return torch.stack([y[:, 1], -gravity.expand(len(y))], -1)
-    s = solve_ode(f, start, [0.0, 5.0], event=GROUND, gradient=gradient, params=(gravity,), rtol=1e-9, atol=1e-9)
+    s = solve_ode(f, start, [0.0, 5.0], event=GROUND, gradient=gradient, params=(gravity,), rtol=1e-9,
+                  atol=1e-9)
     t = (start[:, 1] + (start[:, 1]**2 + 2 * gravity * start[:, 0]).sqrt()) / gravity
     speed = start[:, 1] - gravity * t
     got, want = ((a.sum() + (b * b).sum()) for a, b in ((s.event_t, s.event_y[:, 1]), (t, speed)))

@@ -65,7 +65,8 @@ def test_rows_are_solved_as_if_alone(settings_, times):
         if "dt" in settings_ and times == "own":
             return                                     # fixed steps: the longest row sets their number
         for b in range(3):
-            one = solve_ode(f, Y0[b:b + 1], ts[b:b + 1] if times == "own" else ts, rtol=tol, atol=tol, **settings_)
+            its = ts[b:b + 1] if times == "own" else ts
+            one = solve_ode(f, Y0[b:b + 1], its, rtol=tol, atol=tol, **settings_)
             torch.testing.assert_close(s.ys[:, b], one.ys[:, 0], rtol=1e-11, atol=1e-11)
             for name in ("accepted", "rejected", "evaluations"):
                 assert s.stats[name][b] == one.stats[name][0], name
@@ -178,7 +179,8 @@ def test_too_many_steps_of_a_problem_that_is_not_stiff():
 def test_fixed_steps_that_explode():
     s = solve_ode(lambda t, y: y**3, Y0, [0.0, 5.0, 9.0], method="rk4", dt=0.1)
     assert s.status.kind == "diverged" and not s.ok[1] and torch.isfinite(s.ys).all()
-    assert "the next state is not finite" in s.status.sentence and "halve the step (now 0.1)" in s.status.sentence
+    for part in ("the next state is not finite", "halve the step (now 0.1)"):
+        assert part in s.status.sentence
 
 
 def test_a_trial_step_that_overflows_does_not_reach_the_gradient():
@@ -217,11 +219,12 @@ def test_gradient_in_times():
     (dict(y0=Y0[0]), r"y0 must be a tensor of shape \(B, D\), one row per start, got shape \(2,\)"),
     (dict(y0=Y0.long()), "floating point numbers, got torch.int64"),
     (dict(y0=Y0 / torch.tensor([[1.0], [0.0], [1.0]])), "y0 is not finite in row 1"),
-    (dict(method="rk5"), "no method 'rk5' for ODEs; there are euler, midpoint, heun, rk4, bosh3, dopri5, tsit5"),
+    (dict(method="rk5"), "no method 'rk5' for ODEs; there are euler, midpoint, heun, rk4, bosh3"),
     (dict(dt=-0.1), "dt must be a positive step length"), (dict(dt=1e-9), "would take 1e\\+09 steps"),
     (dict(rtol=-1.0), "rtol must be a number or a tensor, zero or positive, got -1.0"),
     (dict(rtol=0, atol=0), "rtol and atol cannot both be zero"),
-    (dict(max_steps=0), "max_steps must be a whole number"), (dict(first_step=0.0), "first_step must be a positive"),
+    (dict(max_steps=0), "max_steps must be a whole number"),
+    (dict(first_step=0.0), "first_step must be a positive"),
     (dict(gradient="magic"), "gradient must be one of 'through', 'checkpoint', 'adjoint'")])
 def test_refusals(call, sentence):
     with pytest.raises(ValueError, match=sentence):

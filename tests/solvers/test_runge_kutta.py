@@ -52,7 +52,8 @@ def test_stiffness_is_the_rate(method, rate, z):
     y = torch.tensor([[1.0, 2.0], [-3.0, 0.5]], dtype=torch.float64)
     step = rk_step(lambda t, y: rate * y, torch.zeros(()), y, z / abs(rate),
                    TABLEAUS[method])
-    torch.testing.assert_close(stiffness(step), torch.full((2,), abs(rate), dtype=torch.float64), rtol=1e-10, atol=0)
+    want = torch.full((2,), abs(rate), dtype=torch.float64)
+    torch.testing.assert_close(stiffness(step), want, rtol=1e-10, atol=0)
 
 
 def test_stiffness_of_states_that_coincide_is_zero_with_a_gradient():

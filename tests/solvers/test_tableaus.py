@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from nde_lab.solvers.implicit import ESDIRKS
-from nde_lab.solvers.odeint import FEHLBERG2, HEUN3, RULE_38
 from nde_lab.solvers.tableaus import TABLEAUS, tableau
+from nde_lab.solvers.torchdiffeq_tables import FEHLBERG2, HEUN3, RULE_38
 
 TABLES = [*TABLEAUS.values(), RULE_38, HEUN3, FEHLBERG2]
 ALL = [*TABLES, *ESDIRKS.values()]
