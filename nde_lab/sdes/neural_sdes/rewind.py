@@ -22,8 +22,8 @@ FLOOR = 1e-8          # where an error of exactly zero is drawn
 
 
 def pulled(lam, sigma) -> SDE:
-    """dy = (-lam y + sin 2 pi t) dt + sigma (1 + sin(2 y) / 2) o dW, one Brownian motion per coordinate."""
-    return SDE(lambda t, y: -lam * y + torch.sin(2 * math.pi * t), lambda t, y: sigma * (1 + 0.5 * torch.sin(2 * y)),
+    """dy = (-lam y + sin 2 pi t) dt + sigma (1 + tanh(y) / 2) o dW, one Brownian motion per coordinate."""
+    return SDE(lambda t, y: -lam * y + torch.sin(2 * math.pi * t), lambda t, y: sigma * (1 + 0.5 * torch.tanh(y)),
                noise_type="diagonal", sde_type="stratonovich")
 
 
