@@ -50,7 +50,8 @@ def test_against_finite_differences(kind):
 @pytest.mark.parametrize("method", ["kvaerno3", "esdirk4"])
 def test_implicit_steps(method):
     f = Field()
-    through, checkpoint = (gradient(f, kind, method=method, rtol=1e-5, atol=1e-5) for kind in KINDS[:2])
+    tol = 1e-5 if method == "kvaerno3" else 1e-6
+    through, checkpoint = (gradient(f, kind, method=method, rtol=tol, atol=tol) for kind in KINDS[:2])
     exact = gradient(f, "through")
     for a, b, c in zip(through, checkpoint, exact, strict=True):
         # Newton's iteration ends 100 times below the tolerance: so far may the first stages differ.
