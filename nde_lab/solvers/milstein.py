@@ -38,8 +38,8 @@ class _Milstein(Scheme):
             column = g if sde.noise_type == "diagonal" else g[..., 0]
             ahead = sde.diffusion(t, y + self.lead(f, dt) + root * column)
             return y + f * dt + sde.noise(g, dW) + sde.noise(ahead - g, self.squares(dW, dt)) / (2 * root)
-        g, slope = _diffusion_and_slope(sde, t, y)
-        return y + sde.drift(t, y) * dt + sde.noise(g, dW) + 0.5 * slope * self.squares(dW, dt)
+        g, correction = _diffusion_and_correction(sde, t, y, self.squares(dW, dt))
+        return y + sde.drift(t, y) * dt + sde.noise(g, dW) + correction
 
     def check(self, sde, t, y):
         if sde.noise_type == "diagonal" and mixes_coordinates(sde, t, y):
@@ -76,28 +76,28 @@ class MilsteinStratonovich(_Milstein):
         return 0.0
 
 
-def _diffusion_and_slope(sde: SDE, t: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """g and (g . grad) g, the latter (B, D). Both stay differentiable where something asks for gradients.
+def _diffusion_and_correction(sde: SDE, t: Tensor, y: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:
+    """g, and (g . grad) g times squares / 2, (B, D); squares: (B, m). Both stay differentiable where something asks for it.
 
     A state that asks for none is differentiated through a copy, and what comes of the copy is cut off again:
     otherwise a plain simulation would drag the graph of all its steps along.
     """
     plain = None if y.requires_grad else sde.diffusion(t, y)
-    record = torch.is_grad_enabled() and (plain is None or plain.requires_grad)
+    record = torch.is_grad_enabled() and (plain is None or plain.requires_grad or squares.requires_grad)
     with torch.enable_grad():
         x = y if y.requires_grad else y.detach().requires_grad_()
         g = sde.diffusion(t, x)
         if not g.requires_grad:                     # the diffusion does not look at the state
             return g, torch.zeros_like(y)
-        if sde.noise_type == "diagonal":            # diagonal Jacobian: g_i g_i' is the gradient of |g|^2 / 2
-            slope = _grad(0.5 * (g * g).sum(), x, record)
+        if sde.noise_type == "diagonal":            # diagonal Jacobian: g_i g_i' is the gradient of g_i^2 / 2
+            slope = _grad((g * g * (0.25 * squares)).sum(), x, record)
         else:                                       # scalar: the product J g, the reverse of a reverse
             column = g[..., 0]
-            weight = torch.zeros_like(column).requires_grad_()
-            pulled = _grad((column * weight).sum(), x, True)                                      # J^T weight
+            probe = torch.zeros_like(column).requires_grad_()
+            pulled = _grad((column * probe).sum(), x, True)                                        # J^T probe
             slope = torch.zeros_like(y)
             if pulled.requires_grad:
-                slope = _grad((pulled * column).sum(), weight, record)
+                slope = _grad((pulled * column).sum(), probe, record) * (0.5 * squares)
     return (g if plain is None else plain), (slope if record else slope.detach())
 
 

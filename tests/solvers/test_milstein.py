@@ -64,6 +64,16 @@ def test_a_plain_simulation_carries_no_graph():
     assert z.requires_grad and torch.equal(y, z.detach())
 
 
+@BOTH
+@pytest.mark.parametrize("noise", ["diagonal", "scalar"])
+def test_increments_alone_may_ask_for_gradients(calculus, noise):
+    dW = Brownian.draw(Grid(0.0, 0.5, 4), (2, 2 if noise == "diagonal" else 1), seed=0, dtype=F64).increments
+    y0 = torch.tensor([[0.5, 1.0], [0.2, -0.4]], dtype=F64)
+    assert torch.autograd.gradcheck(
+        lambda dW: sdeint(Geometric(calculus, noise), y0, [0.0, 0.5], dW, "milstein", dt=0.125)[-1],
+        dW.clone().requires_grad_())
+
+
 def test_a_diffusion_of_time_alone_is_allowed():
     sde = SDE(lambda t, y: -y, lambda t, y: torch.cos(t) * torch.ones_like(y))
     euler = sdeint(sde, torch.ones(3, 2), [0.0, 1.0], method="euler", dt=0.1, seed=0)
