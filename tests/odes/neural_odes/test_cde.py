@@ -65,6 +65,7 @@ def test_cross_entropy_is_torchs():
     assert torch.allclose(cross_entropy(scores, labels), torch.nn.functional.cross_entropy(scores, labels))
 
 
+@pytest.mark.slow
 def test_a_clock_learns_the_sines_and_its_lack_does_not():
     with_clock = last(run(SineCDE, seed=0))
     without = last(run(SineCDE, {"clock": False}, seed=0, steps=60))

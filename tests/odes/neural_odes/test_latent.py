@@ -81,6 +81,7 @@ def test_a_wrong_model_is_refused(kwargs, says):
         lt.LatentODE(channels=1, **kwargs)
 
 
+@pytest.mark.slow
 def test_waves_learn_and_beat_straight_lines():
     h = last(run(LatentWaves, seed=0, steps=130)).history
     assert h["error"][-1] < 0.6 * h["line"][-1] and h["loss"][-1] < h["loss"][0] / 2
