@@ -148,7 +148,8 @@ def reversible_heun_needs_no_decay() -> Verdict:
         row = (float(carry[0].var()), exact, growth, predicted)
         measured[f"λ = -{lam:g}"] = [float(f"{v:.4g}") for v in row]
         holds = holds and (lam < 2 or abs(growth / predicted - 1) < 0.01)
-    return Verdict(measured, "the gap between y and its shadow grows by q + √(1 + q²), q = |λ|h, a step, within "
+    return Verdict(measured, "the gap between y and its shadow grows by q + √(1 + q²), q = |λ|h, a step, "
+                             "within "
                    "1 % for λ = -2 and -4", holds,
                    unit="variance of y at T = 5, exact variance, growth a step, predicted growth")
 

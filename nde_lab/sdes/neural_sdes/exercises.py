@@ -24,7 +24,8 @@ def path_price(answer):
         noise = Brownian.draw(grid, (3, 1), seed=0, dtype=T64).increments
         kl = float(integrate(sde, z0, grid, noise, save="last", logqp=True)[1].mean())
         got = float(answer(c, sigma, T))
-        require(abs(got / kl - 1) < 1e-6, f"with c = {c:g}, σ = {sigma:g}, T = {T:g} you say {got:.4g}; the solver's "
+        require(abs(got / kl - 1) < 1e-6, f"with c = {c:g}, σ = {sigma:g}, T = {T:g} you say {got:.4g}; the "
+                                          "solver's "
                 f"path KL is {kl:.4g}.")
     return "the solver's path KL agrees for three settings, and it is the same on every path."
 
@@ -44,7 +45,8 @@ def one_point_bound(answer):
         for m, v in ((best_m + 0.5, best_v), (best_m, 2 * best_v), (0.0, 1.0)):
             gap = evidence - float(answer(x, s, m, v))
             kl = 0.5 * (v / best_v + (m - best_m) ** 2 / best_v - 1 - math.log(v / best_v))
-            require(abs(gap - kl) < 1e-9, f"for x = {x:g}, s = {s:g}, q = N({m:.3g}, {v:.3g}) you are {gap:.4f} below "
+            require(abs(gap - kl) < 1e-9, f"for x = {x:g}, s = {s:g}, q = N({m:.3g}, {v:.3g}) you are "
+                                          f"{gap:.4f} below "
                     f"log p(x); the gap must be KL(q || exact posterior) = {kl:.4f}.")
     return "your bound touches log p(x) at the exact posterior, and lies below it by the KL elsewhere."
 
@@ -89,12 +91,14 @@ def no_way_home(answer):
     for k in reversed(range(grid.steps)):
         carry = scheme.undo(sde, times[k + 1], carry, grid.dt, dW[k])
     missed = float((carry[0] - y0).square().mean().sqrt())
-    require(missed > 1e-3, f"with λ = {lam:g}, T = {T:g} the start is found again up to {missed:.1g}; e^(2λT) · 1e-16 "
+    require(missed > 1e-3, f"with λ = {lam:g}, T = {T:g} the start is found again up to {missed:.1g}; "
+                           "e^(2λT) · 1e-16 "
             f"is {math.exp(min(2 * lam * T, 700)) * 1e-16:.1g}.")
     return f"the start is missed by {missed:.2g}: reversible on paper, not in 64 bits."
 
 
-@exercise(hints=("In the largest-entry norm no clipped matrix stretches anything. The Euclidean norm adds up rows.",
+@exercise(hints=("In the largest-entry norm no clipped matrix stretches anything. The Euclidean norm adds up "
+                 "rows.",
                  "Take all entries at the limit, 1 / (number of columns), and count rows.",
                  "A single column: every entry may be 1, so torch.ones(4, 1) doubles every length."))
 def clipped_matrix(answer):
@@ -102,8 +106,11 @@ def clipped_matrix(answer):
     W = torch.as_tensor(answer, dtype=T64)
     require(W.dim() == 2, f"a matrix has two axes, yours has shape {tuple(W.shape)}.")
     largest, limit = float(W.abs().max()), 1 / W.shape[1]
-    require(largest <= limit + 1e-12, f"its largest entry is {largest:.3g}; with {W.shape[1]} columns the clip is at "
+    require(largest <= limit + 1e-12, f"its largest entry is {largest:.3g}; with {W.shape[1]} columns the "
+                                      "clip is at "
             f"{limit:.3g}.")
     norm, rows = float(torch.linalg.matrix_norm(W, 2)), float(W.abs().sum(1).max())
-    require(norm > 1 + 1e-9, f"its Euclidean norm is {norm:.3g}, so it stretches no vector; above 1 is asked for.")
-    return f"Euclidean norm {norm:.3g} > 1, while the largest entry of W x is at most {rows:.3g} times that of x."
+    require(norm > 1 + 1e-9, f"its Euclidean norm is {norm:.3g}, so it stretches no vector; above 1 is asked "
+                             "for.")
+    return (f"Euclidean norm {norm:.3g} > 1, while the largest entry of W x is at most {rows:.3g} times that "
+            "of x.")

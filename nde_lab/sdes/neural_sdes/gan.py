@@ -144,8 +144,8 @@ class SDEGAN:
 
     def init(self, data, start, live):
         g, d = self.generator.init(start), clip_weights(self.critic.init(start))
-        return g | d | optimizers.adam_state(g, prefix="adam_g.") | optimizers.adam_state(d, prefix="adam_d.") | {
-            f"mean.{n}": p for n, p in g.items()}
+        return (g | d | optimizers.adam_state(g, prefix="adam_g.") | optimizers.adam_state(d, prefix="adam_d.")
+                | {f"mean.{n}": p for n, p in g.items()})
 
     def step(self, data, state, noise, live):
         t, real = data["t"], self.real(noise["y0"], noise["xi"])
@@ -180,28 +180,41 @@ class SDEGAN:
         exact_var = V + (self.sd0**2 - V) * decay**2
         lag = t - t[half]
         # cov(Y_s, Y_t) = e^{-a (t - s)} var(Y_s) for s < t.
-        cov = torch.where(lag < 0, torch.exp(self.a * lag) * exact_var, torch.exp(-self.a * lag) * exact_var[half])
+        cov = torch.where(lag < 0, torch.exp(self.a * lag) * exact_var,
+                          torch.exp(-self.a * lag) * exact_var[half])
         return {"t": t, "fake": fake[:, :12].T, "real": self.real(noise["y0"], noise["xi"]).T,
-                "mean": mean, "sd": var.sqrt(), "corr": corr, "exact_mean": exact_mean, "exact_sd": exact_var.sqrt(),
+                "mean": mean, "sd": var.sqrt(), "corr": corr,
+                "exact_mean": exact_mean, "exact_sd": exact_var.sqrt(),
                 "exact_corr": cov / (exact_var * exact_var[half]).sqrt()}
 
     def view(self):
         time = Axis("time t", low=0, high=self.T)
         return View([
             Panel("Twelve real paths, twelve made ones", time, Axis("Y(t)", low=-2.5, high=2.5),
-                  [Paths("t", "real", role="data", label="real"), Paths("t", "fake", role="sde", label="generated")],
-                  alt="Twelve real and twelve generated paths. They start near 1 and wander down towards 0. Before "
-                      "training the generated ones are nearly straight; afterwards they are as jagged as the real ones."),
+                  [Paths("t", "real", role="data", label="real"),
+                   Paths("t", "fake", role="sde", label="generated")],
+                  alt="Twelve real and twelve generated paths. They start near 1 and wander down towards 0. "
+                      "Before "
+                      "training the generated ones are nearly straight; afterwards they are as jagged as the "
+                      "real ones."),
             Panel(f"Mean and spread of {self.shown} made paths", time, Axis("Y(t)", low=-0.5, high=1.5),
-                  [Line("t", "mean", role="sde", label="mean"), Line("t", "sd", role="accent", label="standard deviation"),
+                  [Line("t", "mean", role="sde", label="mean"),
+                   Line("t", "sd", role="accent", label="standard deviation"),
                    Line("t", "exact_mean", role="truth", label="exact"), Line("t", "exact_sd", role="truth")],
-                  alt="Mean and standard deviation of generated paths over time, with the dotted exact ones: the mean falls "
-                      "from 1 to 0.05, the standard deviation rises from 0.25 to 0.49. After training they nearly coincide."),
-            Panel("Memory: correlation with the middle", time, Axis("correlation of Y(t) and Y(T/2)", low=-0.2, high=1.05),
+                  alt="Mean and standard deviation of generated paths over time, with the dotted exact ones: "
+                      "the mean falls "
+                      "from 1 to 0.05, the standard deviation rises from 0.25 to 0.49. After training they "
+                      "nearly coincide."),
+            Panel("Memory: correlation with the middle", time,
+                  Axis("correlation of Y(t) and Y(T/2)", low=-0.2, high=1.05),
                   [Line("t", "corr", role="sde", label="generated"),
                    Line("t", "exact_corr", role="truth", label="exact")],
-                  alt="Correlation of the path at each time with its value in the middle: a dotted tent for the exact "
-                      "process. The generated one stays above it on both sides: these paths remember too long."),
+                  alt="Correlation of the path at each time with its value in the middle: a dotted tent for "
+                      "the exact "
+                      "process. The generated one stays above it on both sides: these paths remember too "
+                      "long."),
             Panel("The critic's score", Axis("training step"), Axis("mean D(real) - mean D(made)"),
-                  [Line("history.step", "history.score", role="train", label="score"), Rule(0.0, label="no difference")],
-                  alt="The critic's score over training steps: a high start, then a jitter about zero, to both sides.")])
+                  [Line("history.step", "history.score", role="train", label="score"),
+                   Rule(0.0, label="no difference")],
+                  alt="The critic's score over training steps: a high start, then a jitter about zero, to "
+                      "both sides.")])

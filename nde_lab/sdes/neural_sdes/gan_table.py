@@ -33,8 +33,11 @@ def sde_gan_learns_ou() -> Verdict:
     LipSwish."""
     rows = [errors(seed, 6000) for seed in range(3)]
     return Verdict({f"seed {i}": [round(r[n], 3) for n in STATISTICS] for i, r in enumerate(rows)},
-                   "largest error over time below 0.15 for mean, standard deviation and correlation with the middle, on "
+                   "largest error over time below 0.15 for mean, standard deviation and correlation with the "
+                   "middle, on "
                    "each of 3 seeds", max(max(r.values()) for r in rows) < 0.15,
-                   note="Bound chosen before the runs; exact standard deviation 0.25 to 0.49. Adam and an average of the "
-                        "generator's weights in place of Adadelta and SWA; the critic looks at four times the path.",
+                   note="Bound chosen before the runs; exact standard deviation 0.25 to 0.49. Adam and an "
+                        "average of the "
+                        "generator's weights in place of Adadelta and SWA; the critic looks at four times "
+                        "the path.",
                    unit="largest error of mean, standard deviation, correlation")

@@ -65,13 +65,15 @@ class LatentOU:
     def net(self):
         """u(z, what lies ahead); its last layer starts at zero, so that training starts from the prior."""
         module = nets.mlp([1 + 2 * len(RATES), 32, 32, 1])
-        return nets.functional(module, prefix="u.", init={"4.weight": torch.zeros(1, 32), "4.bias": torch.zeros(1)})
+        return nets.functional(module, prefix="u.",
+                               init={"4.weight": torch.zeros(1, 32), "4.bias": torch.zeros(1)})
 
     def data(self):
         return {"t": torch.arange(self.n + 1) * self.dt}
 
     def draws(self):
-        return Draws(start={"z0": Normal((1,)), "path": Normal((self.n,)), "eps": Normal((self.n,))} | self.net.draws,
+        return Draws(start={"z0": Normal((1,)), "path": Normal((self.n,)),
+                            "eps": Normal((self.n,))} | self.net.draws,
                      step={"z0": Normal((self.batch, 1)), "xi": Normal((self.n, self.batch, 1))},
                      observe={"z0": Normal((self.shown, 1)), "xi": Normal((self.n, self.shown, 1))})
 
@@ -92,7 +94,8 @@ class LatentOU:
             return z, z
 
         _, z = loop(move, self.p0**0.5 * start["z0"][0], start["path"])
-        params = self.net.init(start) | {"q.mean": torch.zeros(()), "q.log_sd": torch.log(torch.tensor(self.p0)) / 2}
+        params = self.net.init(start) | {"q.mean": torch.zeros(()),
+                                         "q.log_sd": torch.log(torch.tensor(self.p0)) / 2}
         return params | optimizers.adam_state(params) | {"truth": z, "eps": start["eps"]}
 
     def seen(self, data, state, live):
@@ -164,7 +167,8 @@ class LatentOU:
         last = ((w[:half] > 0).sum() - 1).clamp(min=0)
         first = len(w) - (w[half:] > 0).sum()
         at = torch.where(w > 0, index, torch.where(index < half, last, first).clamp(max=len(w) - 1))
-        return {"t": data["t"], "paths": zs[:, :, 0].T, "mean": mean, "low": mean - 1.96 * sd, "high": mean + 1.96 * sd,
+        return {"t": data["t"], "paths": zs[:, :, 0].T, "mean": mean,
+                "low": mean - 1.96 * sd, "high": mean + 1.96 * sd,
                 "dot_t": data["t"][1:][at], "dot": x[at]}
 
     def view(self):
@@ -174,12 +178,16 @@ class LatentOU:
                    Paths("t", "paths", role="sde", label=f"{self.shown} posterior paths"),
                    Points("dot_t", "dot", role="data", label="data"),
                    Line("t", "mean", role="truth", label="exact mean")],
-                  alt="Noisy points along a wandering path with a gap in the middle, and forty sample paths of the "
-                      "trained posterior. The paths fill the exact 95 per cent band: narrow where there are points, "
+                  alt="Noisy points along a wandering path with a gap in the middle, and forty sample paths "
+                      "of the "
+                      "trained posterior. The paths fill the exact 95 per cent band: narrow where there are "
+                      "points, "
                       "wide in the gap."),
             Panel("The bound climbs to the evidence", Axis("training step"), Axis("nats"),
                   [Line("history.step", "history.elbo", role="sde", label="ELBO (24 paths)"),
                    Line("history.step", "history.evidence", role="truth", label="exact log p(data)"),
                    Line("history.step", "history.best", role="ode", label="best ELBO of steps 0.05")],
-                  alt="The evidence lower bound over training steps. It starts far below, rises steeply, and stays "
-                      "just under the dotted exact log evidence, at the dashed level that steps of 0.05 allow.")])
+                  alt="The evidence lower bound over training steps. It starts far below, rises steeply, and "
+                      "stays "
+                      "just under the dotted exact log evidence, at the dashed level that steps of 0.05 "
+                      "allow.")])

@@ -52,8 +52,11 @@ def latent_sde_elbo_reaches_evidence() -> Verdict:
             b = bounds(seed)
             rows[f"seed {seed}"] = [round(b[n], 2) for n in ("process", "chain", "best", "trained", "error")]
             worst = max(worst, abs(b["trained"] / b["process"] - 1))
-    return Verdict(rows, "ELBO within 10 % of the exact log evidence of the process, on each of 5 data sets", worst < 0.10,
-                   unit="nats: exact evidence of the process, of Euler's chain, best ELBO of these steps, trained ELBO, "
+    return Verdict(rows, "ELBO within 10 % of the exact log evidence of the process, on each of 5 data "
+                         "sets", worst < 0.10,
+                   unit="nats: exact evidence of the process, of Euler's chain, best ELBO of these steps, "
+                        "trained ELBO, "
                         "its standard error",
-                   note="ELBO judged on 2000 fresh paths with the mean-zero term int u dW taken off. At observation noise "
+                   note="ELBO judged on 2000 fresh paths with the mean-zero term int u dW taken off. At "
+                        "observation noise "
                         "0.2 the steps alone cost more than 10 %: see the chapter.")

@@ -204,28 +204,37 @@ class LearnedPrior:
                      Axis("autocorrelation", low=-1, high=1),
                      [Line("lag", "acf_real", role="data", label="real series"),
                       Line("lag", "acf", role="sde", label=f"mean of {self.dreams} dreams")],
-                     alt="Autocorrelation over lags up to 30 years. The real series swings with a period near ten years "
+                     alt="Autocorrelation over lags up to 30 years. The real series swings with a period "
+                         "near ten years "
                          "and fades slowly; the dreams' swing has the same period once trained.")
                if lynx else
-               Panel("Does it know both wells?", Axis("position", low=-2.5, high=2.5), Axis("density", low=0, high=1),
+               Panel("Does it know both wells?", Axis("position", low=-2.5, high=2.5),
+                     Axis("density", low=0, high=1),
                      [Line("value", "own", role="data", label="this series"),
                       Line("value", "density", role="sde", label=f"{self.dreams} dreams"),
                       Line("value", "exact", role="truth", label="exact")],
-                     alt="Density of positions: the exact one with two peaks at -1 and 1, that of the series, and that of "
+                     alt="Density of positions: the exact one with two peaks at -1 and 1, that of the "
+                         "series, and that of "
                          "the dreams, which after training has two peaks near them."))
         return View([
-            Panel("The series, and a dream of it (5 lower)", Axis(unit, low=0, high=114), Axis(what, low=-9, high=4),
+            Panel("The series, and a dream of it (5 "
+                  "lower)", Axis(unit, low=0, high=114), Axis(what, low=-9, high=4),
                   [Line("t", "real", role="data", label="real"), Line("t", "dream", role="sde", label="dream")],
-                  alt="The real series above and, five units lower, a series of the same length sampled from the learned "
-                      "prior. Before training the dream drifts without shape; afterwards it resembles the real one."),
+                  alt="The real series above and, five units lower, a series of the same length sampled from "
+                      "the learned "
+                      "prior. Before training the dream drifts without shape; afterwards it resembles the "
+                      "real one."),
             law,
-            Panel("Posterior paths on the last 24 points", Axis(unit, low=90, high=114), Axis(what, low=-4, high=4),
+            Panel("Posterior paths on the last 24 "
+                  "points", Axis(unit, low=90, high=114), Axis(what, low=-4, high=4),
                   [Paths("t_window", "bundle", role="sde", label=f"{self.shown} posterior paths"),
                    Points("t_window", "window", role="data", label="data")],
-                  alt="Sample paths of the posterior over the last 24 data points; after training they follow the points "
+                  alt="Sample paths of the posterior over the last 24 data points; after training they "
+                      "follow the points "
                       "closely."),
             Panel("The bound, per point", Axis("training step"), Axis("nats per point", low=-4, high=1),
                   [Line("history.step", "history.elbo", role="test", label="ELBO"),
                    Line("history.step", "history.fit", role="train", label="log likelihood term"),
                    Line("history.step", "history.kl", role="ode", label="KL")],
-                  alt="Evidence lower bound, log likelihood and KL per data point over training steps; the bound rises.")])
+                  alt="Evidence lower bound, log likelihood and KL per data point over training steps; the "
+                      "bound rises.")])

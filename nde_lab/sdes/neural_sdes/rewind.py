@@ -23,7 +23,8 @@ FLOOR = 1e-8          # where an error of exactly zero is drawn
 
 def pulled(lam, sigma) -> SDE:
     """dy = (-lam y + sin 2 pi t) dt + sigma (1 + tanh(y) / 2) o dW, one Brownian motion per coordinate."""
-    return SDE(lambda t, y: -lam * y + torch.sin(2 * math.pi * t), lambda t, y: sigma * (1 + 0.5 * torch.tanh(y)),
+    return SDE(lambda t, y: -lam * y + torch.sin(2 * math.pi * t),
+               lambda t, y: sigma * (1 + 0.5 * torch.tanh(y)),
                noise_type="diagonal", sde_type="stratonovich")
 
 
@@ -31,7 +32,9 @@ def back(name: str, sde: SDE, t, carry, dt, dW):
     """The carry at t - dt: undone exactly by ``reversible_heun``; by the others, one of their steps of -dt
     and -dW."""
     scheme = choose(sde, name)
-    return scheme.undo(sde, t, carry, dt, dW) if hasattr(scheme, "undo") else scheme.step(sde, t, carry, -dt, -dW)
+    if hasattr(scheme, "undo"):
+        return scheme.undo(sde, t, carry, dt, dW)
+    return scheme.step(sde, t, carry, -dt, -dW)
 
 
 @experiment(paper=PAPER)
@@ -44,7 +47,8 @@ class Rewind:
     q + sqrt(1 + q^2), q = lam h, each step, that is by about e^{lam T} on the whole way, there and back alike.
     """
     N: int = knob(100, choices=(25, 50, 100, 200), label="steps N")
-    live = {"lam": Knob(0.5, low=0.0, high=5.0, label="pull λ", unit="per time", help="felt at once: leave it during a run"),
+    live = {"lam": Knob(0.5, low=0.0, high=5.0, label="pull λ", unit="per time", help="felt at once: leave "
+                                                                                      "it during a run"),
             "sigma": Knob(0.4, low=0.0, high=1.0, label="noise σ")}
     T, paths = 5.0, 16
 
@@ -60,7 +64,8 @@ class Rewind:
         return {"index": torch.arange(self.N + 1, dtype=torch.float32), "t": torch.arange(self.N + 1) * self.dt}
 
     def draws(self):
-        return Draws(start={"y0": Normal((self.paths, 1)), "xi": Normal((self.N, self.paths, 1), scale=self.dt**0.5)})
+        return Draws(start={"y0": Normal((self.paths, 1)),
+                            "xi": Normal((self.N, self.paths, 1), scale=self.dt**0.5)})
 
     def init(self, data, start, live):
         sde, t0, y = pulled(live["lam"], live["sigma"]), data["t"][0], start["y0"]
@@ -68,7 +73,8 @@ class Rewind:
         for name in NAMES:
             carry = choose(sde, name).start(sde, t0, y)
             state |= self._packed(name, carry)
-            state |= {f"{name}.there": y[:, 0].expand(self.N + 1, -1).clone(), f"{name}.error": torch.zeros(self.N + 1)}
+            state |= {f"{name}.there": y[:, 0].expand(self.N + 1, -1).clone(),
+                      f"{name}.error": torch.zeros(self.N + 1)}
         return state
 
     @staticmethod
@@ -78,7 +84,9 @@ class Rewind:
 
     @staticmethod
     def _carry(name, state):
-        return tuple(state[f"{name}.{i}"] for i in range(4)) if name == "reversible_heun" else state[f"{name}.0"]
+        if name == "reversible_heun":
+            return tuple(state[f"{name}.{i}"] for i in range(4))
+        return state[f"{name}.0"]
 
     def step(self, data, state, noise, live):
         sde, k, N = pulled(live["lam"], live["sigma"]), state["k"], self.N
@@ -124,13 +132,16 @@ class Rewind:
                   [Line("t", "heun_path", role="ode", label="Heun"),
                    Line("t", "reversible_heun_path", role="sde", label="reversible Heun"),
                    Points("t_now", "reversible_heun_now", role="test", label="now")],
-                  alt="One noisy path by Heun and by reversible Heun. Under a weak pull they lie on each other; under a "
+                  alt="One noisy path by Heun and by reversible Heun. Under a weak pull they lie on each "
+                      "other; under a "
                       "strong pull reversible Heun zigzags with growing amplitude."),
             Panel("On the way back: distance to the forward path", Axis("time t", low=0, high=self.T),
                   Axis("root mean square distance", scale="log", low=1e-8, high=100),
                   [Line("t_back", "reversible_heun_error", role="sde", label="reversible Heun"),
                    Line("t_back", "heun_error", role="ode", label="Heun"),
                    Line("t_back", "midpoint_error", role="accent", label="midpoint")],
-                  alt="Distance between the path on the way back and on the way there, from t = 5 down to 0, on a log "
-                      "axis. Heun and midpoint are off by a thousandth and more; reversible Heun stays near 1e-7, the "
+                  alt="Distance between the path on the way back and on the way there, from t = 5 down to 0, "
+                      "on a log "
+                      "axis. Heun and midpoint are off by a thousandth and more; reversible Heun stays near "
+                      "1e-7, the "
                       "rounding of float32, unless the pull is strong.")])

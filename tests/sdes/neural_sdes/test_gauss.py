@@ -1,4 +1,4 @@
-"""Closed forms of a noisy OU path against the brute force of one big normal distribution; Girsanov against simulation."""
+"""Closed forms of a noisy OU path against the brute force of one big normal distribution; Girsanov too."""
 import math
 
 import pytest
@@ -50,7 +50,7 @@ def test_evidence_and_band_are_those_of_the_joint_normal(n, seed, hidden, alpha,
 
 
 def test_the_best_bound_is_reached_by_the_best_drift_and_by_no_other():
-    """The controlled chain's own ELBO, computed by moments, equals the closed form; a perturbed control has less."""
+    """The controlled chain's ELBO, by moments, equals the closed form; a perturbed control has less."""
     n, dt, s, p0 = 20, 0.1, t(0.3), 0.5
     alpha, v = gauss.ou_chain(a=t(1.0), sigma=t(1.0), dt=dt, exact=False)
     x, w = data(n, 3, 4)

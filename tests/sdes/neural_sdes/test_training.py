@@ -20,7 +20,9 @@ ALL = (LatentOU, LearnedPrior, SDEGAN)
 def settings_of(cls):
     """Live knobs over their ranges, ends included; fixed ones among their choices."""
     def one(k):
-        return st.sampled_from(k.choices) if k.choices else st.sampled_from([k.low, k.high]) | st.floats(k.low, k.high)
+        if k.choices:
+            return st.sampled_from(k.choices)
+        return st.sampled_from([k.low, k.high]) | st.floats(k.low, k.high)
     return st.fixed_dictionaries({n: one(k) for n, k in knobs_of(cls).items() if n != "steps"})
 
 
