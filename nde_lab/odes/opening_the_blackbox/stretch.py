@@ -18,7 +18,7 @@ from nde_lab.solvers import integrate_ode
 from nde_lab.views import Axis, Line, Panel, Paths, Points, View
 
 BATCH, TURNS, SHOWN, FINE = 24, 14, 9, 48
-LAMBDA = Knob(3.0, low=1e-3, high=30.0, scale="log", label="penalty λ", help="the second network's; the first "
+LAMBDA = Knob(1.0, low=1e-3, high=30.0, scale="log", label="penalty λ", help="the second network's; the first "
                                                                              "has 0")
 RTOL = Knob(1e-5, low=1e-5, high=1e-2, scale="log", label="tolerance", help="rtol = atol of the solver")
 SCALE = Knob(6.0, low=1.0, high=10.0, label="speed s", help="largest speed of the field")
