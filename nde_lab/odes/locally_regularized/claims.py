@@ -69,23 +69,24 @@ def a_closed_solver_hides_the_global_penalty() -> Verdict:
 @claim(paper=PAPER, where="abstract", cost="long", seeds=SEEDS, uses=ALL,
        says="one penalised step cuts NFE to 0.556-0.733 of vanilla, about as well as a global penalty")
 def local_penalties_on_digits() -> Verdict:
-    """rtol = atol = 1e-4, lambda = 1, both samplers and the global penalty."""
-    runs = {name: digits(name, 1e-4, made=LocalDigits) for name in ("none", "global", "unbiased", "biased")}
+    """rtol = atol = 1e-4, lambda = 1, both samplers."""
+    runs = {name: digits(name, 1e-4, made=LocalDigits) for name in ("none", "unbiased", "biased")}
     table, holds = compare(runs.pop("none"), runs, ratio=0.75, loss=0.02)
-    return Verdict(table, "median NFE ratio to no penalty <= 0.75, accuracy loss <= 0.02, for each penalty",
-                   holds,
-                   unit="one per seed", note=f"{RECIPE}. The paper's 1.3-2 times faster predictions are not "
-                                             f"tested")
+    return Verdict(table, "median NFE ratio to no penalty <= 0.75, accuracy loss <= 0.02, for each sampler",
+                   holds, unit="one per seed",
+                   note=f"{RECIPE}. The global penalty's row is error_penalty_on_digits of the first paper "
+                        f"(the "
+                        "same seeds). The paper's 1.3-2 times faster predictions are not tested")
 
 
 @claim(paper=PAPER, where="title", cost="long", seeds=SEEDS, uses=ALL,
        says="the solver may stay closed: the local penalty works with any adjoint")
 def local_penalty_with_a_closed_solver() -> Verdict:
     """Main solve under no_grad, fit's gradient by a continuous adjoint (10 steps of RK4), biased sampler."""
-    runs = {name: digits(name, 1e-4, made=BlackBoxDigits) for name in ("none", "global", "biased")}
-    plain, unseen = runs["none"], runs["global"]
-    table, holds = compare(plain, {"biased": runs["biased"]}, ratio=0.75, loss=0.02)
-    table |= {"NFE, global (its gradient is zero)": unseen[:, 0].tolist()}
-    return Verdict(table, "biased: median NFE ratio <= 0.75, accuracy loss <= 0.02; global: the runs without a "
-                          "penalty",
-                   bool(holds and (unseen == plain).all()), unit="one per seed", note=RECIPE)
+    runs = {name: digits(name, 1e-4, made=BlackBoxDigits) for name in ("none", "biased")}
+    table, holds = compare(runs.pop("none"), runs, ratio=0.75, loss=0.02)
+    return Verdict(table, "median NFE ratio to no penalty <= 0.75, accuracy loss <= 0.02", holds,
+                   unit="one per seed",
+                   note=f"{RECIPE}. A global penalty would train the network without a penalty here: its "
+                        f"gradient "
+                        "is 0 (a_closed_solver_hides_the_global_penalty)")
