@@ -77,7 +77,7 @@ class MilsteinStratonovich(_Milstein):
 
 
 def _diffusion_and_correction(sde: SDE, t: Tensor, y: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:
-    """g, and (g . grad) g times squares / 2, (B, D); squares: (B, m). Both stay differentiable where something asks for it.
+    """g, and (g . grad) g times squares / 2, (B, D); squares: (B, m). Both stay differentiable where asked for.
 
     A state that asks for none is differentiated through a copy, and what comes of the copy is cut off again:
     otherwise a plain simulation would drag the graph of all its steps along.
