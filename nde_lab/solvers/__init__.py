@@ -1,4 +1,14 @@
-"""Solvers of SDEs for small problems: fixed steps on an integer grid, noise drawn at once, a file per scheme.
+"""Solvers of ODEs and SDEs for small problems.
+
+ODEs: every row of a batch has its own clock; explicit methods are tables (``TABLEAUS``), implicit ones for stiff
+problems have names ("kvaerno3", "esdirk4").
+
+    ys = odeint(f, y0, t)                                         torchdiffeq's call and tensor, or SolverError
+    solution = solve_ode(f, y0, ts, method="dopri5")              with counts and a status sentence instead
+    ys = integrate_ode(f, y0, grid, method="rk4")                 the bare loops, for traced experiments:
+    a = integrate_adaptive(f, y0, t0, t1, turns=20)               fixed steps; steps of every row's choosing
+
+SDEs: fixed steps on an integer grid, noise drawn at once, a file per scheme.
 
     ys = sdeint(sde, y0, ts, method="euler", dt=0.01, seed=0)     torchsde's call and tensor, or SolverError
     solution = solve_sde(sde, y0, ts, dt=0.01, seed=0)            with a status sentence instead of an error

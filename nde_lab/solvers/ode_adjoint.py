@@ -206,9 +206,9 @@ class _Back:
         bad = np.flatnonzero(~np.isin(m.how, (ARRIVED, EVENT)))
         if len(bad):
             row = int(bad[0])
-            sentence = (f"The adjoint's solve back in time ended at t = {m.t[row]:.4g} in row {row}, on its way "
-                        f"to {leg[row, 1]:.4g} ({m.turns} tried steps): going back, the equation may be unstable "
-                        "or stiff. Take gradient='checkpoint', which repeats the forward steps instead.")
+            sentence = (f"The adjoint's solve back in time ended at t = {m.t[row]:.4g} in row {row}, on its "
+                        f"way to {leg[row, 1]:.4g} ({m.turns} tried steps): going back, the equation may be "
+                        "unstable or stiff. Take gradient='checkpoint', which repeats the forward steps instead.")
             raise SolverError(Status("stopped", sentence, m.turns, float(m.t[row]), row))
         return m.y[:, self.size:], m.h
 

@@ -49,8 +49,8 @@ def march(f, y0: Tensor, ts: np.ndarray, method, *, rtol, atol, control: PID, ma
     """Solve from ts[:, 0] to ts[:, -1].
 
     ts (B, T): float64, monotone in every row. method: see ``methods``. shared: f gets the time as a 0-d
-    tensor (one row, or a plan whose rows agree). plan (n + 1, B): times of fixed steps; None chooses steps.
-    first: the first |h|, a number or (B,). event: an ``events.Event``. norm: r (1, D) -> q, instead of the
+    tensor (one row, or a plan whose rows agree). plan (n + 1, B): times of fixed steps; None chooses them, at most
+    max_steps. first: the first |h|, a number or (B,). event: an ``events.Event``. norm: r (1, D) -> q, instead of the
     root mean square. keep: "all" keeps the records of all turns, "states" without their stages.
     on_step(record, step): called after each turn with the h (B,) that was tried.
     """
@@ -68,6 +68,7 @@ def march(f, y0: Tensor, ts: np.ndarray, method, *, rtol, atol, control: PID, ma
     y, k1 = y0, None
     if active.any() and (method.fsal or (adaptive and first is None)):
         k1 = f(clock(t[None])[0], y0)
+        _check_slope(k1, y0)
         spent += active
     if adaptive:
         limit = np.minimum(span, longest)
@@ -89,7 +90,7 @@ def march(f, y0: Tensor, ts: np.ndarray, method, *, rtol, atol, control: PID, ma
     g = event.start(clock(t[None])[0], y0) if event is not None else None
     new, n = None, 0
     while active.any():
-        if n >= max_steps or (not adaptive and n + 1 >= len(plan)):
+        if n >= (max_steps if adaptive else len(plan) - 1):
             how[active] = TOO_MANY
             break
         if adaptive:
@@ -102,6 +103,8 @@ def march(f, y0: Tensor, ts: np.ndarray, method, *, rtol, atol, control: PID, ma
             goal = plan[n + 1]
             step = goal - plan[n]
         new = method.step(f, clock(t + c * step), y, float(step[0]) if shared else column(step), k1)
+        if n == 0:
+            _check_slope(new.k[0], y0)
         tried += active
         spent += method.spent(active)
         q = _ratio(new, y, rtol, atol, norm) if adaptive else _finite(new.y)
@@ -176,6 +179,13 @@ def clocks(y: Tensor, shared: bool):
     def clock(times: np.ndarray):
         return torch.tensor(times[:, 0].tolist(), **like).unbind() if shared else column(times).unbind()
     return clock, column
+
+
+def _check_slope(k, y: Tensor) -> None:
+    if not isinstance(k, Tensor) or k.shape != y.shape:
+        got = f"shape {tuple(k.shape)}" if isinstance(k, Tensor) else type(k).__name__
+        raise ValueError("f(t, y) must return a slope for every number of y, a tensor of shape "
+                         f"{tuple(y.shape)}, got {got}")
 
 
 def _ratio(new: RKStep, y: Tensor, rtol, atol, norm) -> np.ndarray:

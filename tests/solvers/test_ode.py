@@ -48,6 +48,8 @@ def test_fixed_steps_share_a_0d_clock_and_end_where_asked():
     assert s.stats["reached"].tolist() == [1.0] * 3
     s = solve_ode(f, Y0, [0.0, 0.25, 1.0], method="euler")
     assert int(s.stats["accepted"][0]) == 2             # without dt: the steps of ts
+    many = solve_ode(f, Y0, [0.0, 1.0], method="euler", dt=1 / 300, max_steps=10)
+    assert int(many.stats["accepted"][0]) == 300        # max_steps limits only steps that are chosen
 
 
 OWN = torch.tensor([[0.0, 0.3, 1.0], [0.0, -0.3, -1.5], [1.0, 2.0, 4.0]], dtype=torch.float64)
@@ -225,10 +227,12 @@ def test_gradient_in_times():
     (dict(rtol=0, atol=0), "rtol and atol cannot both be zero"),
     (dict(max_steps=0), "max_steps must be a whole number"),
     (dict(first_step=0.0), "first_step must be a positive"),
+    (dict(f=lambda t, y: y[:, :1]), r"must return a slope for every number of y.*\(3, 2\), got shape \(3, 1\)"),
+    (dict(f=lambda t, y: y.tolist()), r"must return a slope .* got list"),
     (dict(gradient="magic"), "gradient must be one of 'through', 'checkpoint', 'adjoint'")])
 def test_refusals(call, sentence):
     with pytest.raises(ValueError, match=sentence):
-        solve_ode(circle, **{"y0": Y0, "ts": [0.0, 1.0], **call})
+        solve_ode(**{"f": circle, "y0": Y0, "ts": [0.0, 1.0], **call})
 
 
 def test_refused_in_a_trace():
