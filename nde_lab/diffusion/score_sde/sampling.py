@@ -1,0 +1,89 @@
+"""Samplers from one score: the noise family by Euler steps, reverse diffusion, and predictor-corrector.
+
+All are pure loops over given times and noise, so they may stand in a traced step. times (n + 1,) decrease from
+the horizon (``Process.times``); noise is standard normal. The sample returned is the last mean: the last step
+adds no noise (Song et al. 2021, Appendix G).
+"""
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from nde_lab.autodiff import loop
+from nde_lab.diffusion.score_sde.processes import VP, Process
+from nde_lab.solvers import integrate
+
+SNR = 0.16                    # signal-to-noise ratio r of the corrector, the paper's for images
+
+
+def _check(times: Tensor, x: Tensor, z: Tensor, name: str = "z") -> None:
+    if times.dim() != 1 or len(times) < 2:
+        raise ValueError(f"times must be a 1-d tensor of at least two, got shape {tuple(times.shape)}")
+    if tuple(z.shape) != (len(times) - 1, *x.shape):
+        raise ValueError(f"{len(times) - 1} steps from x of shape {tuple(x.shape)} need {name} of shape "
+                         f"{(len(times) - 1, *x.shape)}, got {tuple(z.shape)}")
+
+
+def _silent_last(z: Tensor) -> Tensor:
+    return torch.cat([z[:-1], torch.zeros_like(z[-1:])])
+
+
+def euler_sample(process: Process, score, x: Tensor, times: Tensor, z: Tensor, *, noise=1.0) -> Tensor:
+    """Euler-Maruyama for ``process.reverse(score, noise=noise)``: noise 1 the reverse SDE, 0 the flow.
+
+    x: start (B, D), prior noise at times[0]. z: (n, B, D). noise: number or 0-d tensor. -> (B, D).
+    """
+    times = times.to(x.dtype)
+    _check(times, x, z)
+    tau = process.horizon - times
+    root = torch.sqrt(tau[1:] - tau[:-1])[:, None, None]
+    return integrate(process.reverse(score, noise=noise), x, tau, root * _silent_last(z), save="last")
+
+
+def _reverse_diffusion(process: Process, score, t, before, x: Tensor, z: Tensor) -> Tensor:
+    """One step from t to before < t with the coefficients of the forward step, taken back (Appendix E)."""
+    h = t - before
+    # The forward step x' = x + shift x + G z; VP's discrete chain is DDPM's, the others are Euler steps.
+    if type(process) is VP:
+        beta = (process.beta(t) * h).clamp(max=1.0)
+        shift, variance = torch.sqrt(1 - beta) - 1, beta
+    else:
+        shift, variance = process.rate(t) * h, process.g2(t) * h
+    return x - shift * x + variance * score(t, x) + torch.sqrt(variance) * z
+
+
+def langevin_correct(process: Process, score, t, h, x: Tensor, z: Tensor, *, snr=SNR) -> Tensor:
+    """One Langevin step at time t: x + e score + sqrt(2 e) z, e = 2 alpha (snr |z| / |score|)^2.
+
+    The norms are means over the batch; alpha = 1 - beta h for VP and sub-VP (h is the sampler's step), else 1.
+    snr: number or 0-d tensor; 0 leaves x as it is. Source: algorithms 4 and 5.
+    """
+    s = score(t, x)
+    ratio = z.square().sum(-1).sqrt().mean() / (s.square().sum(-1).sqrt().mean() + 1e-12)
+    alpha = (1 - process.beta(t) * h).clamp(min=0.0) if isinstance(process, VP) else 1.0
+    size = 2 * alpha * (snr * ratio).square()
+    return x + size * s + torch.sqrt(2 * size) * z
+
+
+def predictor_corrector(process: Process, score, x: Tensor, times: Tensor, z: Tensor,
+                        z_correct: Tensor | None = None, *, snr=SNR) -> Tensor:
+    """Reverse-diffusion predictor, then a Langevin corrector at every time but the last (algorithms 2, 3).
+
+    x: start (B, D). z, z_correct: (n, B, D); without z_correct the predictor runs alone. -> (B, D).
+    """
+    times = times.to(x.dtype)
+    _check(times, x, z)
+    if z_correct is not None:
+        _check(times, x, z_correct, "z_correct")
+
+    def body(x, turn):
+        t, before, z, correct = turn
+        x = _reverse_diffusion(process, score, t, before, x, z)
+        if correct is not None:
+            x = langevin_correct(process, score, before, t - before, x, correct, snr=snr)
+        return x, None
+
+    more = None if z_correct is None else z_correct[:-1]
+    if len(times) > 2:
+        x, _ = loop(body, x, (times[:-2], times[1:-1], z[:-1], more))
+    return _reverse_diffusion(process, score, times[-2], times[-1], x, torch.zeros_like(x))
