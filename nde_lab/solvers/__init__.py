@@ -1,7 +1,7 @@
 """Solvers of ODEs and SDEs for small problems.
 
-ODEs: every row of a batch has its own clock; explicit methods are tables (``TABLEAUS``), implicit ones for stiff
-problems have names ("kvaerno3", "esdirk4").
+ODEs: every row of a batch has its own clock; explicit methods are tables (``TABLEAUS``), implicit ones for
+stiff problems have names ("kvaerno3", "esdirk4").
 
     ys = odeint(f, y0, t)                                         torchdiffeq's call and tensor, or SolverError
     solution = solve_ode(f, y0, ts, method="dopri5")              with counts and a status sentence instead

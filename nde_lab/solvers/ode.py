@@ -28,12 +28,12 @@ def solve_ode(f, y0: Tensor, ts, *, method="dopri5", rtol=1e-6, atol=1e-8, dt: f
     f(t, y) -> (B, D). y is (B, D); t is (B, 1), a clock per row, or 0-d with fixed steps on shared times:
     ``t.expand(len(y), 1)`` and broadcasting work for both. y0: (B, D), finite. ts: (T,) or (B, T), times of
     every row's own; T >= 2, strictly increasing or decreasing. Row b starts at its first time.
-    method: "dopri5", "tsit5", "bosh3", "heun" choose their steps so that the error of a step stays below atol
-    + rtol |y| in the mean square over the row; with ``dt`` they, and always "euler", "midpoint" and "rk4",
-    take fixed steps of that length (at most dt, with own times per row; without dt the steps are those of ts).
-    controller: a ``PID``. max_steps: tried steps of a row that chooses them. first_step: the
-    first |h|, a number or (B,). max_dt: no step is longer. dense: also return the solution between the times, ``solution.dense(t)``.
-    event: an ``Event``; a row ends where it is met.
+    method: "dopri5", "tsit5", "bosh3", "heun", and for stiff problems "kvaerno3", "esdirk4", choose their steps
+    so that the error of a step stays below atol + rtol |y| in the mean square over the row; with ``dt`` they,
+    and always "euler", "midpoint" and "rk4", take fixed steps of that length (at most dt, with own times per
+    row; without dt the steps are those of ts). controller: a ``PID``. max_steps: tried steps of a row that
+    chooses them. first_step: the first |h|, a number or (B,). max_dt: no step is longer. dense: also return the
+    solution between the times, ``solution.dense(t)``. event: an ``Event``; a row ends where it is met.
     gradient: "through" differentiates the steps taken (their lengths are constants); "checkpoint" gives the
     same numbers, keeping one state a step and repeating the steps; "adjoint" solves the continuous adjoint
     equation back in time, with adjoint_rtol, adjoint_atol, adjoint_method where they differ. params: the

@@ -208,7 +208,7 @@ class _Back:
             row = int(bad[0])
             sentence = (f"The adjoint's solve back in time ended at t = {m.t[row]:.4g} in row {row}, on its "
                         f"way to {leg[row, 1]:.4g} ({m.turns} tried steps): going back, the equation may be "
-                        "unstable or stiff. Take gradient='checkpoint', which repeats the forward steps instead.")
+                        "unstable or stiff. Take gradient='checkpoint', which repeats the forward steps.")
             raise SolverError(Status("stopped", sentence, m.turns, float(m.t[row]), row))
         return m.y[:, self.size:], m.h
 

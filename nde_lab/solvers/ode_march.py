@@ -48,10 +48,10 @@ def march(f, y0: Tensor, ts: np.ndarray, method, *, rtol, atol, control: PID, ma
           keep: str = "", on_step=None) -> March:
     """Solve from ts[:, 0] to ts[:, -1].
 
-    ts (B, T): float64, monotone in every row. method: see ``methods``. shared: f gets the time as a 0-d
-    tensor (one row, or a plan whose rows agree). plan (n + 1, B): times of fixed steps; None chooses them, at most
-    max_steps. first: the first |h|, a number or (B,). event: an ``events.Event``. norm: r (1, D) -> q, instead of the
-    root mean square. keep: "all" keeps the records of all turns, "states" without their stages.
+    ts (B, T): float64, monotone in every row. method: see ``methods``. shared: f gets the time as a 0-d tensor
+    (one row, or a plan whose rows agree). plan (n + 1, B): times of fixed steps; None chooses them, at most
+    max_steps. first: the first |h|, a number or (B,). event: an ``events.Event``. norm: r (1, D) -> q, instead
+    of the root mean square. keep: "all" keeps the records of all turns, "states" without their stages.
     on_step(record, step): called after each turn with the h (B,) that was tried.
     """
     rows, T = ts.shape
