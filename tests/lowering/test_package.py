@@ -152,7 +152,7 @@ def test_unknown_operators_are_refused_by_name(f, name):
 
 def test_double_precision_is_refused():
     with pytest.raises(ValueError,
-                       match="computes in float32, int32 and bool; a tensor of torch.float64 came up"):
+                       match="lowered programs compute in float32, int32 and bool; a tensor of torch.float64 came up"):
         lower({"f": trace(lambda x: x * 2, (torch.zeros(3, dtype=torch.float64),))})
 
 
