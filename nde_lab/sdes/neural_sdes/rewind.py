@@ -128,7 +128,7 @@ class Rewind:
 
     def view(self):
         return View([
-            Panel("One path, forwards", Axis("time t", low=0, high=self.T), Axis("y(t)", low=-2.5, high=2.5),
+            Panel("One path, forwards", Axis("time t", low=0, high=self.T), Axis("y(t)", low=-3.5, high=3.5),
                   [Line("t", "heun_path", role="ode", label="Heun"),
                    Line("t", "reversible_heun_path", role="sde", label="reversible Heun"),
                    Points("t_now", "reversible_heun_now", role="test", label="now")],
