@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nde_lab.autodiff.eager import RECORDER
 from nde_lab.solvers.controller import PID
 from nde_lab.solvers.events import Event
 from nde_lab.solvers.flat_state import FlatState
@@ -105,6 +106,9 @@ class Call:
     """One call of ``odeint``, read and checked."""
 
     def __init__(self, func: Callable, y0, t, rtol, atol, method, options, event_fn):
+        if getattr(RECORDER, "loop", None) is not None:
+            raise ValueError("odeint looks at values, so it cannot stand in a traced function; there call "
+                             "integrate_ode(f, y0, grid) or integrate_adaptive(f, y0, t0, t1, turns=...)")
         if not callable(func):
             raise ValueError(f"func must be callable, func(t, y), got {type(func).__name__}")
         for name in ("callback_step", "callback_accept_step", "callback_reject_step"):

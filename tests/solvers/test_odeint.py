@@ -287,6 +287,12 @@ def test_refusals(call, sentence):
         odeint(call.pop("func"), call.pop("y0"), call.pop("t"), **call)
 
 
+def test_refused_in_a_trace():
+    from nde_lab.autodiff import trace
+    with pytest.raises(ValueError, match="odeint looks at values.*there call integrate_ode"):
+        trace(lambda y: odeint(lambda t, y: y, y, T), (Y0,))
+
+
 def test_refusals_of_the_adjoint():
     with pytest.raises(ValueError, match="'adjoint' cannot see which tensors f uses"):
         odeint_adjoint(lambda t, y: y, Y0, T)
