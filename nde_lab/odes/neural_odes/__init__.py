@@ -4,7 +4,7 @@ series.
 Kidger, "On Neural Differential Equations", DPhil thesis, 2022, arXiv 2202.02435, chapters 2, 3 and 5. Flows in
 ``flows``, gradients in ``adjoints`` (pure functions) and ``gradients`` (figures), latent ODEs in ``latent``
 (model) and ``latent_runs`` (simulated and real series), controlled equations in ``cde``, results in ``claims``,
-``table`` and ``power``.
+``table``, ``sines`` and ``power``.
 """
 from nde_lab.odes.neural_odes.cde import Reparametrised, SineCDE
 from nde_lab.odes.neural_odes.flows import LineFlow, RingFlow

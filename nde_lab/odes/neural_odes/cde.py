@@ -214,14 +214,14 @@ class Reparametrised:
 
     def step(self, data, state, noise, live):
         k = state["k"] + 1
-        at = (k * (self.points // self.plan.steps)).long().reshape(1)
+        at = (k * (self.points // self.plan.steps)).clamp(max=self.points).long().reshape(1)
         z = state["z"][at][0]
         return state | {"k": k}, {"t": k / self.plan.steps, "gap": (z[0] - z[1]).square().sum().sqrt(),
                                   "ok": torch.isfinite(z)}
 
     def observe(self, data, state, noise, live):
         # What lies beyond now is folded onto now: nothing of the future is drawn, and shapes stay fixed.
-        now = (state["k"] * (self.points // self.plan.steps)).long()
+        now = (state["k"] * (self.points // self.plan.steps)).clamp(max=self.points).long()
         at = torch.minimum(torch.arange(self.points + 1), now)
         z, x = state["z"][at], state["x"][at]
         return {"t": data["t"][at], "x_plain": x[:, 0, 0], "x_warped": x[:, 1, 0], "z_plain": z[:, 0, 0],

@@ -172,8 +172,9 @@ class LorenzBackward:
             return torch.where(y.abs().amax(-1, keepdim=True) < self.edge, _lorenz_step(y, h), y), None
 
         y, _ = loop(move, state["y"], hs)
-        k, last = state["k"] + 1, self.points - 1
-        there = state["path"][(self.turns - self.inner * k).long().reshape(1)]             # (1, 3)
+        last = self.points - 1
+        k = (state["k"] + 1).clamp(max=last)                         # at the start it stays
+        there = state["path"][(self.turns - self.inner * k).clamp(min=0).long().reshape(1)]      # (1, 3)
         gap = (y - there).square().sum(-1).sqrt().clamp(min=GAP)
         later = torch.arange(self.points) >= k
         new = {"path": state["path"], "k": k, "back": torch.where(later[:, None, None], y, state["back"]),

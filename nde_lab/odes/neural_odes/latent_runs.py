@@ -99,8 +99,8 @@ class LatentRun:
                    Line("now", "edge", role="neutral", label="read until here")],
                   alt="One test series: markers for the entries that the encoder reads, a dotted line for the "
                       "truth, and 12 decoded paths, one for each draw of the hidden start. Before training "
-                      "the paths are flat; afterwards they follow the truth through the gaps, and spread "
-                      "where nothing was read."),
+                      "the paths are flat; afterwards they follow the truth through the gaps, and less "
+                      "closely where nothing was read."),
             Panel("Error on test entries that were not read", Axis("Adam step"),
                   Axis("mean squared error", scale="log"),
                   [Line("history.step", "history.error", role="test", label=name),

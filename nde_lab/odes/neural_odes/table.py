@@ -1,4 +1,4 @@
-"""Long claims: flows and controlled equations, trained over several seeds. Their results are stored."""
+"""Long claims on flows, trained over several seeds. Their results are stored."""
 from __future__ import annotations
 
 import numpy as np
@@ -6,13 +6,12 @@ import torch
 
 from nde_lab.claims import Verdict, claim
 from nde_lab.experiment import Run
-from nde_lab.odes.neural_odes.cde import SineCDE
 from nde_lab.odes.neural_odes.flows import LineFlow, RingFlow, pad
 from nde_lab.solvers import solve_ode
 from nde_lab.sweep import sweep
 
 PAPER = "on-neural-differential-equations"
-USES = ("nde_lab.optimizers", "nde_lab.data.sines", "nde_lab.data.paths")
+USES = ("nde_lab.optimizers",)
 
 
 def _rounded(values, digits: int = 3) -> list[float]:
@@ -23,8 +22,8 @@ def _rounded(values, digits: int = 3) -> list[float]:
        uses=USES, says="a flow on a line keeps the order of points, so it cannot map x to -x; one extra "
                           "channel is enough")
 def line_flow_cannot_swap() -> Verdict:
-    """Mean squared error on {-1, 1} after 400 Adam steps through 10 RK4 steps; no smaller error on the way."""
-    errors = {extra: sweep(LineFlow, {"extra": [extra]}, range(5), steps=200).loss.to_numpy()[0]
+    """Mean squared error on {-1, 1} after 200 Adam steps through 10 RK4 steps; no smaller error on the way."""
+    errors = {extra: sweep(LineFlow, {"extra": [extra]}, range(5), steps=100).loss.to_numpy()[0]
               for extra in (0, 1)}
     last = {f"{extra} extra channels, at the end": _rounded(e[:, -1], 4) for extra, e in errors.items()}
     least = float(errors[0].min())
@@ -51,31 +50,12 @@ def ring_evaluations(extra: int, seed: int, trained: int) -> int:
        says="training makes the field harder to solve, and a flow of the plane ends costlier than an "
             "augmented one")
 def rings_grow_stiff() -> Verdict:
-    """Evaluations of dopri5 for the nested rings, before and after 300 Adam steps."""
+    """Evaluations of dopri5 for the nested rings, before and after 200 Adam steps."""
     counts = {(extra, steps): [ring_evaluations(extra, s, steps) for s in range(5)]
-              for extra in (0, 1) for steps in (0, 300)}
+              for extra in (0, 1) for steps in (0, 200)}
     mean = {k: float(np.mean(v)) for k, v in counts.items()}
-    holds = mean[0, 300] > 2 * mean[0, 0] and mean[0, 300] > mean[1, 300]
+    holds = mean[0, 200] > 2 * mean[0, 0] and mean[0, 200] > mean[1, 200]
     return Verdict({f"{'space' if e else 'plane'}, {'trained' if n else 'untrained'}": v
                     for (e, n), v in counts.items()},
                    "in the plane the mean more than doubles by training, and ends above that with an extra "
                    "channel", holds, unit="evaluations of the costliest point, 5 seeds")
-
-
-class CDEStudy(SineCDE):
-    """The sine experiment, tested on 300 series."""
-    tests, rates = 300, (0.0, 0.3, 0.5, 0.7)
-
-
-@claim(paper=PAPER, where="chapter 3 (neural CDEs); Kidger et al. 2020", cost="long", seeds=5,
-       uses=USES,
-       says="with time as a channel a neural CDE stays accurate on irregularly sampled series")
-def cde_degrades_gracefully() -> Verdict:
-    """Test accuracy on sines, trained complete, at 0, 30, 50, 70 % of the entries removed, after 240 steps."""
-    table = {clock: sweep(CDEStudy, {"clock": [clock]}, range(5), steps=240).accuracy.to_numpy()[0]
-             for clock in (True, False)}
-    with_time, without = (np.median(table[c], axis=0) for c in (True, False))
-    holds = bool(with_time[0] > 0.9 and with_time[0] - with_time[2] < 0.15 and without[0] < 0.70)
-    return Verdict({"with a time channel": _rounded(with_time), "without": _rounded(without)},
-                   "with: above 0.9 complete, less than 0.15 lost at 50 % missing; without: below 0.70 (the "
-                   "ends allow 2/3)", holds, unit="share correct at 0/30/50/70 % missing, median of 5 seeds")

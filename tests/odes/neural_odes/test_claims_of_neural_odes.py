@@ -3,9 +3,9 @@ import pytest
 
 from nde_lab.claims import claims
 from nde_lab.odes.neural_odes import claims as here
-from nde_lab.odes.neural_odes import power, table
+from nde_lab.odes.neural_odes import power, sines, table
 
-MODULES = tuple(m.__name__ for m in (here, power, table))
+MODULES = tuple(m.__name__ for m in (here, power, sines, table))
 OWN = [c for c in claims(paper=here.PAPER) if c.function.__module__ in MODULES]
 QUICK = [c for c in OWN if c.cost == "quick"]
 
