@@ -72,7 +72,7 @@ class GradientErrors:
 
     def step(self, data, state, noise, live):
         params, y0 = {n: state[n] for n in tanh_draws()}, state["y0"]
-        turn = state["turn"]
+        turn = state["turn"].clamp(max=len(COUNTS) - 1.0)        # beyond the last N it is measured again
         at = torch.arange(len(COUNTS)) == turn
         n = torch.where(at, data["counts"], 0.0).sum()
 
