@@ -16,6 +16,7 @@ from nde_lab.explore import bundle
 from nde_lab.explore.kernel import PYTHON, KernelEngine, frame_message
 from nde_lab.explore.spec import Explorer, Still, explorer, png
 
+NATIVE_AFTER = 2.0  # seconds in torch after which a still that nobody waits for is computed by a native program
 STILL_SECONDS = 0.25  # how long a live widget trains for the picture that it leaves in the saved notebook
 
 
@@ -76,10 +77,23 @@ def _has_kernel() -> bool:
 
 
 def _last_frame(made: Explorer, *, seconds: float = float("inf")) -> Frame:
-    """The last frame of the default run, or the one reached after ``seconds``."""
-    run, end = made.run(), time.monotonic() + seconds
-    while run.status.kind == "running" and time.monotonic() < end:
+    """The last frame of the default run, or the one reached after ``seconds``.
+
+    A long run is begun again as a native program, where it can be one: the same run up to rounding, sooner.
+    """
+    run, begun = made.run(), time.monotonic()
+    patient = seconds == float("inf")
+    while run.status.kind == "running" and time.monotonic() < begun + seconds:
         run.advance()
+        if patient and time.monotonic() > begun + NATIVE_AFTER and run.t < made.steps / 2:
+            patient = False
+            try:
+                faster = made.run(engine="native")
+                while faster.status.kind == "running":
+                    faster.advance()
+            except ValueError:  # it cannot be compiled, or does not agree with torch: go on as before
+                continue
+            run = faster
     if run.status.kind == "running":
         run.stop()
     return run.frame()

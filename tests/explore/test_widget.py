@@ -49,6 +49,30 @@ def test_without_widgets_a_still_of_the_default_run():
     np.testing.assert_array_equal(made.frame.arrays["y"], expected.arrays["y"])
 
 
+def test_a_still_that_takes_long_is_finished_by_a_native_program(monkeypatch):
+    from nde_lab.explore import widget as module
+
+    made = explorer(SineFit, steps=300, width=8)
+    eager = module._last_frame(made)
+    monkeypatch.setattr(module, "NATIVE_AFTER", 0.0)
+    native = module._last_frame(made)
+    assert (eager.engine, native.engine) == ("eager", "native")
+    assert native.step == eager.step == 300 and native.status == eager.status
+    np.testing.assert_allclose(native.arrays["y"], eager.arrays["y"], atol=1e-3)
+    refuse = explorer(SineFit, steps=40)
+    monkeypatch.setattr(type(refuse), "run", _refusing(type(refuse).run))
+    assert module._last_frame(refuse).engine == "eager", "what cannot be compiled is finished in torch"
+
+
+def _refusing(run_):
+    def refusing(self, *args, engine="eager", **kwargs):
+        if engine != "eager":
+            raise ValueError("no program for this one")
+        return run_(self, *args, **kwargs)
+
+    return refusing
+
+
 def test_in_the_book_it_is_no_widget(monkeypatch):
     monkeypatch.setenv("NDE_LAB_STATIC", "1")
     made = explore(SineFit)
