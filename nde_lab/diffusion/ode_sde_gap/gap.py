@@ -71,7 +71,7 @@ class SamplerGap:
         distances = {"gap": laws.w2_squared(made["ode"], q),
                      "ode_data": laws.w2_squared(made["ode"], data["truth_q"]),
                      "sde_data": laws.w2_squared(q, data["truth_q"])}
-        info = {f"{name}_{which}": value[i] for name, value in (means | distances).items()
+        info = {f"{name}_{which}": value[i] for name, value in (distances | means).items()
                 for i, which in enumerate(NAMES)}
         finite = torch.isfinite(made["ode"]).all(-1) & torch.isfinite(made["sde"]).all(-1)
         return new | made, info | {"updates": new["adam.count"], "ok": finite}

@@ -104,8 +104,7 @@ class MisscaledScore:
         k = state["k"] + 1
         t = self.ou.clock((1 - k / self.plan.steps).clamp_min(0.0))
         v, ode, sde = self._laws(t, live["kappa"], live["v0"])
-        return {"k": k, "t": t}, {"t": t, "elapsed": self.ou.horizon - t, "v": v, "ode": ode, "sde": sde,
-                                  "model": v / live["kappa"], "w2": (ode.sqrt() - sde.sqrt()) ** 2,
+        return {"k": k, "t": t}, {"ode": ode, "sde": sde, "v": v, "w2": (ode.sqrt() - sde.sqrt()) ** 2, "t": t,
                                   "ok": torch.isfinite(ode + sde)}
 
     def observe(self, data, state, noise, live):
@@ -128,7 +127,7 @@ class MisscaledScore:
                   alt="Three bell curves over x: the true law at this time and the laws of the two samplers. "
                       "At kappa = 1 they agree; elsewhere the ODE's width is further off than the SDE's."),
             Panel("Width of the law, for every κ",
-                  Axis("κ, by which the score is too strong", low=0.6, high=1.4),
+                  Axis("κ, by which the score is too strong", low=0.55, high=1.45),
                   Axis("standard deviation / true one", scale="log", low=0.05, high=20),
                   [Line("line", "ratio_ode", role="ode", label="ODE sampler"),
                    Line("line", "ratio_sde", role="sde", label="SDE sampler"),
