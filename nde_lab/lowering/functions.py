@@ -232,6 +232,7 @@ def cos(x: V) -> V:
 
 
 NATIVE = {f.__name__: f for f in (exp, log, tanh, sigmoid, sin, cos, log1p, expm1)}
+FAR = 1000.0             # beyond it pi/2 in float32 parts is not enough: sines are reduced in double precision
 
 
 class Library:
@@ -252,7 +253,7 @@ class Library:
             code.call(self.index(name))
             return
         code.table, code.fused = self.table, True
-        code.get(NATIVE[name](V(code, lambda: None)).i)
+        self._body(code, name, V(code, lambda: None))
 
     def index(self, name: str) -> int:
         if name not in self.made:
@@ -263,5 +264,20 @@ class Library:
     def _native(self, name: str) -> Code:
         code = Code((V128,), (V128,))
         code.table = self.table
-        code.get(NATIVE[name](V(code, local=0)).i)
+        self._body(code, name, V(code, local=0))
         return code
+
+    def _body(self, code: Code, name: str, x: V) -> None:
+        out = NATIVE[name](x)
+        if name in ("sin", "cos"):
+            far = x.one("abs") > FAR
+            code.get(far.i)
+            code.op("v128.any_true")
+            with code.when():                           # an entry's value never depends on its neighbours
+                code.get(x.i)
+                code.call(self.index(f"{name}_far"))
+                code.get(out.i)
+                code.get(far.i)
+                code.op("v128.bitselect")
+                code.set(out.i)
+        code.get(out.i)

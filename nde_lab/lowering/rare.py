@@ -194,13 +194,36 @@ def acos(x: D) -> D:
     return (math.pi - r).where(x < 0.0, r)
 
 
-def tan(x: D) -> D:
+def _quarter(x: D) -> tuple[D, D, D]:
+    """sin and cos of the rest after n quarter turns, and n. Good to float32's rounding up to |x| = 5e8.
+
+    pi/2 in three parts of 24 bits, so that products with n < 2^29 and their differences are exact. Beyond that
+    float32's neighbours are many turns apart; the rest is only kept within a quarter turn, so that sines stay
+    sines of something.
+    """
     n = (x * (2 / math.pi)).op("nearest")
-    r = x - n * 1.57079632673412561417 - n * 6.07710050650619224932e-11         # pi/2 in two parts
+    r = x - n * 1.5707963705062866 - n * -4.371138828673793e-08 - n * -1.7151245100058819e-15
+    r = r.op("pmin", 0.786).op("pmax", -0.786)
     z = r * r
     s = r * horner(z, *((-1) ** k / math.factorial(2 * k + 1) for k in range(8)))
-    c = horner(z, *((-1) ** k / math.factorial(2 * k) for k in range(9)))
+    return s, horner(z, *((-1) ** k / math.factorial(2 * k) for k in range(9))), n
+
+
+def tan(x: D) -> D:
+    s, c, n = _quarter(x)
     return x.where(x.equals(0.0), (s / c).where(n.even(), -1.0 * c / s))
+
+
+def sin_far(x: D, turn: float = 0.0) -> D:
+    s, c, n = _quarter(x)
+    n = n + turn
+    even = n.even()
+    half = (n - x.lift(0.0).where(even, 1.0)) * 0.5          # after two quarter turns the sign changes
+    return s.where(even, c) ^ x.lift(0.0).where(half.even(), -0.0)
+
+
+def cos_far(x: D) -> D:
+    return sin_far(x, 1.0)
 
 
 def _odd(x: D, small: tuple, large: D) -> D:
@@ -249,7 +272,7 @@ def erf(x: D) -> D:
 
 
 RARE = {"pow": (pow, 2), "atan2": (atan2, 2)} | {f.__name__: (f, 1) for f in (
-    tan, atan, asin, acos, sinh, cosh, asinh, acosh, atanh, erf)}
+    tan, sin_far, cos_far, atan, asin, acos, sinh, cosh, asinh, acosh, atanh, erf)}
 
 
 def doubles(name: str) -> Code:

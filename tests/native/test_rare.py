@@ -44,3 +44,30 @@ def test_two_arguments(name):
     y = torch.cat([y, 5 * torch.randn(500, generator=g), torch.randint(-5, 6, (100,), generator=g).float()])
     got = native.compile(f, (x, y), check=False)(x, y)
     assert ulps(got, f(x.double(), y.double())) <= 1.0
+
+
+LARGE = torch.cat([torch.logspace(2.5, 8.6, 3000), torch.linspace(999.9, 1000.1, 101),
+                   torch.tensor([1e6, 1e7, 1e8, 33.0 * 2 ** 22, 355.0, 51819.74])])
+
+
+@pytest.mark.parametrize("name", ["sin", "cos", "tan"])
+def test_sines_of_large_arguments(name):
+    """Reduced in double precision from 1000 on: right to float32's rounding, whatever the neighbours are."""
+    f = getattr(torch, name)
+    x = torch.cat([LARGE, -LARGE])
+    got = native.compile(f, (x,), check=False)(x)
+    far = x.abs() > 1000
+    assert ulps(got[far], f(x[far].double())) <= 1.0
+    mixed = torch.tensor([1e6, -0.0, 0.5, -1e7])
+    got = native.compile(f, (mixed,), check=False)(mixed)
+    alone = [native.compile(f, (v,), check=False)(v) for v in mixed]
+    assert torch.equal(got, torch.stack(alone))
+
+
+@pytest.mark.parametrize("name", ["sin", "cos"])
+def test_sines_stay_within_one(name):
+    x = torch.cat([torch.logspace(-3, 38.5, 5000), torch.tensor([3.4028234e38])])
+    got = native.compile(getattr(torch, name), (x,), check=False)(x)
+    assert got.isfinite().all() and got.abs().max() <= 1.0
+    x = torch.tensor([math.inf, -math.inf, math.nan])
+    assert native.compile(getattr(torch, name), (x,), check=False)(x).isnan().all()
