@@ -216,6 +216,12 @@ test("the kernel engine drops what belongs to an older run, joins the history, a
   receive(frame({ n: 2, history: { names: ["loss"], from: 2 } }), [buffer(5), buffer(6, 7)]);
   assert.deepEqual([...heard.at(-1).history.loss], [1, 2, 5]);
   assert.deepEqual([...heard.at(-1).arrays.y.data], [6, 7]);
+  assert.equal(engine.sentence(), "live: trained now by the kernel");
+  receive(frame({ n: 2, engine: "native", history: { names: [], from: 0 } }), [buffer(6, 7)]);
+  assert.equal(engine.sentence(), "live: trained now by the kernel, compiled");
+  receive(frame({ n: 2, engine: "eager", history: { names: [], from: 0 } }), [buffer(6, 7)]);
+  assert.equal(engine.sentence(), "live: trained now by the kernel");
+  heard.length = 2;
   for (let n = 1; n <= 9; n++) engine.ack(n);
   assert.deepEqual(sent.filter((m) => m.t === "ack").map((m) => m.n), [4, 8]);
   engine.start({ gen: 2, knobs: {}, seed: 0 });

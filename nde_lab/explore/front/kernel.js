@@ -24,6 +24,7 @@ export function firstFrame(model) {
 /** An engine (see widget.js) over an anywidget model. */
 export function kernelEngine(model) {
   const view = Math.random().toString(36).slice(2);
+  let speaks = "eager";                    // who computed the last frame: torch ("eager") or a "native" program
   let gen = 0, waiting = true, history = {}, owner = null, acked = 0, ownRun = 0, stopped = false;
   const lost = () => {
     if (!stopped) engine.onfail?.({ gen, sentence: "the kernel was stopped or restarted; run this cell again", fatal: false });
@@ -35,7 +36,7 @@ export function kernelEngine(model) {
   const engine = {
     name: "kernel",
     onframe: null, onfail: null, onadopt: null,
-    sentence: () => "live: trained now by the kernel",
+    sentence: () => "live: trained now by the kernel" + (speaks === "native" ? ", compiled" : ""),
     start({ gen: number, knobs, seed, paused }) {
       gen = number; waiting = true;
       send({ t: "start", knobs, seed, paused: Boolean(paused) });
@@ -60,6 +61,7 @@ export function kernelEngine(model) {
       return;
     }
     if (message.t !== "frame") return;
+    speaks = message.engine ?? "eager";
     const numbers = floats(buffers);
     if (owner !== message.run) { owner = ownRun = message.run; history = {}; acked = 0; }
     message.history.names.forEach((name, i) => {

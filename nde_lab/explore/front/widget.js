@@ -178,6 +178,7 @@ export function mount(el, spec, engines, { link = false, start = null, first = n
     latest = frame;
     dirty = true;
     inFlight = false;
+    if (ui.badge.textContent !== engine.sentence(values)) badge();      // a run may change over to compiled code
     if (frame.gen === null && phase !== "running") turn("running");
     if (frame.status.kind !== "running") { if (phase !== frame.status.kind) turn(frame.status.kind); }
     schedule();
