@@ -27,8 +27,8 @@ class Mixture:
     def __post_init__(self):
         k = len(self.means)
         if self.means.dim() != 2 or self.stds.shape != (k,) or self.weights.shape != (k,):
-            raise ValueError("a mixture needs means (K, D), stds (K,) and weights (K,), got "
-                             f"{tuple(self.means.shape)}, {tuple(self.stds.shape)}, {tuple(self.weights.shape)}")
+            got = ", ".join(str(tuple(v.shape)) for v in (self.means, self.stds, self.weights))
+            raise ValueError(f"a mixture needs means (K, D), stds (K,) and weights (K,), got {got}")
 
     @classmethod
     def of(cls, means, stds, weights=None, *, dtype: torch.dtype = torch.float64) -> Mixture:

@@ -129,7 +129,7 @@ class Process:
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
             raise ValueError(f"steps must be a whole number >= 1, got {steps!r}")
         if not isinstance(end, (int, float)) or not 0 < end < self.horizon:
-            raise ValueError(f"sampling ends at a time above 0, where the noise level is 0 and the score may be "
+            raise ValueError("sampling ends at a time above 0, where the noise level is 0 and the score may be "
                              f"infinite, and below the horizon {self.horizon:g}; got end={end!r}")
         if not power > 0:
             raise ValueError(f"power must be positive (1: uniform, 2: quadratic), got {power!r}")
@@ -188,7 +188,8 @@ class VP(Process):
     def __post_init__(self):
         _positive(self, "first", "last")
         if self.first >= self.last:
-            raise ValueError(f"beta must grow from first to last, got first={self.first:g}, last={self.last:g}")
+            raise ValueError("beta must grow from first to last, got first="
+                             f"{self.first:g}, last={self.last:g}")
 
     def beta(self, t) -> Tensor:
         """beta(t), the noise rate."""

@@ -28,7 +28,7 @@ def test_the_divergence_is_the_trace(t):
 
 
 def test_the_mean_over_all_signs_is_the_trace_exactly():
-    """Hutchinson's estimate is quadratic in the probe: averaging over the four sign vectors leaves the trace."""
+    """The estimate is quadratic in the probe: averaging over the four sign vectors leaves the trace."""
     t = torch.tensor(0.3, dtype=T64)
     found = [divergence(rows, t, X, torch.tensor(s, dtype=T64).expand(6, 2))[1]
              for s in itertools.product((-1.0, 1.0), repeat=2)]

@@ -12,8 +12,8 @@ name = lambda p: type(p).__name__  # noqa: E731
 
 
 def batch(n, d, seed=0):
-    return sample({"u": Uniform((n,)), "t": Uniform((n, 1), 0.05, 0.95), "z": Normal((n, d)), "w": Normal((n, d))},
-                  seed=seed, stream="start", dtype=T64)
+    return sample({"u": Uniform((n,)), "t": Uniform((n, 1), 0.05, 0.95), "z": Normal((n, d)),
+                   "w": Normal((n, d))}, seed=seed, stream="start", dtype=T64)
 
 
 @pytest.mark.parametrize("process", ALL, ids=name)
@@ -46,8 +46,9 @@ def test_the_exact_score_beats_its_neighbours(process):
     """DSM is the distance to the exact score plus a constant, so that score has the least loss."""
     mixture, b = Mixture.ring(), batch(20_000, 2)
     x0, exact = mixture.draw(b["u"], b["w"]), mixture.score(process)
-    losses = [dsm_loss(lambda t, x, f=f, shift=shift: f * exact(t, x) + shift / process.std(t), process, x0, b["t"],
-                       b["z"]) for f, shift in ((1.0, 0.0), (0.9, 0.0), (1.1, 0.0), (1.0, 0.1), (1.0, -0.1))]
+    wrong = ((1.0, 0.0), (0.9, 0.0), (1.1, 0.0), (1.0, 0.1), (1.0, -0.1))         # factor, shift of the noise
+    losses = [dsm_loss(lambda t, x, f=f, shift=shift: f * exact(t, x) + shift / process.std(t), process, x0,
+                       b["t"], b["z"]) for f, shift in wrong]
     assert losses[0] == min(losses)
 
 

@@ -64,7 +64,8 @@ def test_a_network_of_any_kind_is_a_score(kind):
 
 @pytest.mark.parametrize(("t", "source", "target", "words"), [
     (0.0, "noise", "score", "noise level is zero"), (0, "score", "data", "noise level is zero"),
-    (2.0, "score", "noise", "outside its schedule"), (0.5, "eps", "score", "source must be one of score, noise"),
+    (2.0, "score", "noise", "outside its schedule"),
+    (0.5, "eps", "score", "source must be one of score, noise"),
     (0.5, "score", "x0", "target must be one of score, noise")])
 def test_refusals(t, source, target, words):
     with pytest.raises(ValueError, match=words):

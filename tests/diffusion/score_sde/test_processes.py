@@ -44,7 +44,8 @@ def test_simulated_paths_have_the_marginals(process):
     """500 Euler steps, 20000 paths from x0 = 2, half of them mirrored noise, so that means are exact."""
     grid = Grid(0.0, process.horizon, 500)
     dW = Brownian.draw(grid, (10_000, 1), seed=0).increments
-    x = integrate(process.forward(), torch.full((20_000, 1), 2.0), grid, torch.cat([dW, -dW], 1), save=(250, 500))
+    x = integrate(process.forward(), torch.full((20_000, 1), 2.0), grid, torch.cat([dW, -dW], 1),
+                  save=(250, 500))
     for states, t in zip(x, (process.horizon / 2, process.horizon), strict=True):
         at = process.coefficients(t)
         assert states.mean().item() == pytest.approx(2 * at.mean.item(), rel=0.01, abs=0.01)
@@ -156,7 +157,8 @@ def test_prior_log_density_is_that_of_a_normal():
 
 @pytest.mark.parametrize(("make", "words"), [
     (lambda: VP().mean(1.5), "outside its schedule"), (lambda: OU().std(-0.1), "outside its schedule"),
-    (lambda: VE(low=2.0, high=1.0), "low < high"), (lambda: VP(first=20.0, last=0.1), "grow from first to last"),
+    (lambda: VE(low=2.0, high=1.0), "low < high"),
+    (lambda: VP(first=20.0, last=0.1), "grow from first to last"),
     (lambda: OU(horizon=0.0), "positive finite number horizon"), (lambda: VP(first="a"), "positive finite"),
     (lambda: VP().reverse(None, noise=-1.0), "noise must be a number >= 0"),
     (lambda: VP().times(0), "whole number >= 1"), (lambda: VP().times(10, 0.0), "noise level is 0"),
@@ -167,4 +169,5 @@ def test_refusals(make, words):
 
 
 def test_the_processes_by_name():
-    assert set(PROCESSES) == {"VE", "VP", "sub-VP", "OU"} and all(make().horizon > 0 for make in PROCESSES.values())
+    assert set(PROCESSES) == {"VE", "VP", "sub-VP", "OU"}
+    assert all(make().horizon > 0 for make in PROCESSES.values())

@@ -1,4 +1,4 @@
-"""Samplers: each step against its formula written out, silence in the last step, and what the exact score gives."""
+"""Samplers: each step against its formula, silence in the last step, and what the exact score gives."""
 import pytest
 import torch
 
@@ -102,7 +102,8 @@ def test_samplers_and_loss_are_traceable():
         score, x = mixture.score(process), arrays["x"]
         t = torch.full_like(x[:, :1], 0.5)
         return (euler_sample(process, score, x, arrays["times"], arrays["z"], noise=live["noise"]),
-                predictor_corrector(process, score, x, arrays["times"], arrays["z"], arrays["c"], snr=live["snr"]),
+                predictor_corrector(process, score, x, arrays["times"], arrays["z"], arrays["c"],
+                                    snr=live["snr"]),
                 dsm_loss(score, process, x, t, arrays["z"][0], weight="likelihood"))
     x, z, c = (v.float() for v in normals(3, 4))
     arrays = {"means": RING.means.float(), "stds": RING.stds.float(), "weights": RING.weights.float(),
