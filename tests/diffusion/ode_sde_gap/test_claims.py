@@ -2,6 +2,7 @@
 import pytest
 import torch
 
+from nde_lab.claims import claims
 from nde_lab.diffusion.ode_sde_gap import claims as here
 from nde_lab.diffusion.ode_sde_gap import laws, table
 from nde_lab.diffusion.ode_sde_gap.gap import SamplerGap
@@ -16,6 +17,13 @@ QUICK = [here.residual_has_its_closed_form, here.exact_score_leaves_no_gap, here
 def test_quick_claim_holds(function):
     verdict = function()
     assert verdict.holds, verdict
+
+
+@pytest.mark.parametrize("claim", [c for c in claims(paper=here.PAPER) if c.cost == "long"],
+                         ids=lambda c: c.name)
+def test_long_claim_has_a_fresh_result_that_holds(claim):
+    assert claim.stale() == ""
+    assert claim.stored()["verdict"]["holds"]
 
 
 def test_too_few_steps_would_fail_the_exact_score_claim():

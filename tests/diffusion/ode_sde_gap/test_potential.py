@@ -2,7 +2,8 @@
 import pytest
 import torch
 
-from nde_lab.autodiff import value_and_grad
+from nde_lab.autodiff import trace, value_and_grad
+from nde_lab.lowering import lower
 from nde_lab.diffusion.ode_sde_gap.potential import Potential
 from nde_lab.diffusion.ode_sde_gap.residual import derivatives, residual, residual_1d
 from nde_lab.random import sample
@@ -66,6 +67,27 @@ def test_gradients_of_the_residual_loss_against_finite_differences():
             shifted[at] += sign * h
             moved.append(float(loss(p | {name: shifted})))
         assert float(grads[name][at]) == pytest.approx((moved[0] - moved[1]) / (2 * h), rel=1e-5, abs=1e-7)
+
+
+def test_the_double_gradient_is_the_gradient_of_the_jets_also_traced_and_lowered():
+    """Autograd's residual inside ``value_and_grad``: eager, recorded (``trace`` compares), and lowered."""
+    (x, t), p = (v.float() for v in points()), {n: v.float() for n, v in params(1).items()}
+
+    def by_autograd(p, x, t):
+        return value_and_grad(lambda q: residual(lambda x, t: NET.value(q, x[:, 0], t)[0], x[:, None], t)
+                              .square().mean(), p)
+
+    def by_jets(p):
+        jet = NET.jet(p, x, t)
+        return residual_1d(x, jet.rate, jet.slope, jet.bend).square().mean()
+
+    (value, grads), (own, own_grads) = by_autograd(p, x, t), value_and_grad(by_jets, p)
+    assert torch.allclose(value, own, rtol=1e-4)
+    for n in p:
+        size = 1 + float(own_grads[n].abs().max())
+        assert torch.allclose(grads[n], own_grads[n], rtol=1e-3, atol=1e-3 * size), n
+    graph = trace(by_autograd, (p, x, t))
+    assert "f" in lower({"f": graph}).manifest["programs"]
 
 
 def test_copies_of_one_start_are_equal_and_independent():
