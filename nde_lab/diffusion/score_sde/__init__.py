@@ -15,5 +15,5 @@ from nde_lab.diffusion.score_sde.processes import OU, PROCESSES, VE, VP, Coeffic
 from nde_lab.diffusion.score_sde.sampling import euler_sample, langevin_correct, predictor_corrector
 
 __all__ = ["KINDS", "OU", "PROCESSES", "VE", "VP", "Coefficients", "Likelihood", "Mixture", "Process",
-           "ScoreLine", "ScoreRing", "SubVP", "as_score", "convert", "divergence", "dsm_loss", "early_times", "euler_sample", "langevin_correct",
-           "log_likelihood", "predictor_corrector"]
+           "ScoreLine", "ScoreRing", "SubVP", "as_score", "convert", "divergence", "dsm_loss", "early_times",
+           "euler_sample", "langevin_correct", "log_likelihood", "predictor_corrector"]
