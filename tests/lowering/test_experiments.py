@@ -4,8 +4,14 @@ views).
 One step from each of 100 visited states agrees to 1e-5, and a free run of 100 steps drifts no more than ten
 times as far as float32 drifts from float64 in torch itself. The picture of the last state agrees to 1e-5, or to ten
 times what float32 itself costs it.
+
+Some steps amplify rounding: a solver inside chooses its steps by an error estimate, and one estimate that falls on
+the other side of the tolerance changes the count of steps or a gradient by far more than 1e-5. Their bound is what
+torch itself shows from the same states: a step in float64, and one from a state changed by a unit in the last place.
+The page may differ ten times as much as these, in the worst step and in the median one.
 """
 import importlib
+import statistics
 from pathlib import Path
 
 import pytest
@@ -80,6 +86,25 @@ def apart(got: dict, expected: dict) -> float:
     return worst
 
 
+def nudged(state: dict, t: int) -> dict:
+    """Every number one unit in the last place up or down; zeros stay zeros."""
+    generator = torch.Generator().manual_seed(t)
+
+    def nudge(v):
+        up = torch.randint(0, 2, v.shape, generator=generator).bool()
+        moved = torch.where(up, v * (1 + 2**-23), v * (1 - 2**-23))
+        return torch.where(v.abs() >= 2**-100, moved, v)
+    return {n: nudge(v) if v.is_floating_point() else v for n, v in state.items()}
+
+
+def own(twin: Twin, exact: Twin, state: dict, t: int, after: dict) -> float:
+    """How far torch's own step from ``state`` moves by rounding: the larger of float64 and the nudged state."""
+    def finite(out):
+        return {n: v for n, v in out.items() if v.isfinite().all() and after[n].isfinite().all()}
+    others = [exact.step({n: exact.cast(v) for n, v in state.items()}, t), twin.step(nudged(state, t), t)]
+    return max(apart(after, finite(new | info)) for new, info in others)
+
+
 def split(out: dict) -> tuple[dict, dict]:
     return ({n[2:]: v for n, v in out.items() if n.startswith("0/")},
             {n[2:]: v for n, v in out.items() if n.startswith("1/")})
@@ -95,10 +120,13 @@ def test_parity(node, name):
     assert apart(node.run(lowered, handle, "init", twin.inputs("init", spec)), state) < 1e-5
     page, reference = state, {n: exact.cast(v) for n, v in state.items()}
     page_drift = torch_drift = 0.0
+    gaps, owns = [], []
     for t in range(STATES):
         after, info = twin.step(state, t)
         one, seen = split(node.run(lowered, handle, "step", twin.inputs("step", spec, state, t)))
-        assert apart(one, after) < 1e-5 and apart(seen, info) < 1e-5, f"step {t}"
+        gaps.append(max(apart(one, after), apart(seen, info)))
+        if max(gaps) >= 1e-5:                           # from here on, ask torch what its own rounding does
+            owns.append(own(twin, exact, state, t, after | info))
         page, _ = split(node.run(lowered, handle, "step", twin.inputs("step", spec, page, t)))
         reference, _ = exact.step(reference, t)
         if not all(bool(v.isfinite().all()) for v in (*after.values(), *reference.values())
@@ -107,10 +135,14 @@ def test_parity(node, name):
         page_drift = max(page_drift, apart(page, after))
         torch_drift = max(torch_drift, apart(after, reference))
         state = after
+    if owns:
+        gaps = gaps[-len(owns):]
+        for what in (max, statistics.median):
+            assert what(gaps) <= 10 * what(owns) + 1e-5, f"{what(gaps):.1e}, torch's own {what(owns):.1e}"
     drawn = node.run(lowered, handle, "observe", twin.inputs("observe", spec, state))
     seen = twin.observe(state)
     if (gap := apart(drawn, seen)) >= 1e-5:             # a picture of rounding errors, or of steps chosen by them
-        own = apart(seen, exact.observe({n: exact.cast(v) for n, v in state.items()}))
-        assert gap <= 10 * own, f"the picture is off by {gap:.1e}, torch's own float32 by {own:.1e}"
+        itself = apart(seen, exact.observe({n: exact.cast(v) for n, v in state.items()}))
+        assert gap <= 10 * itself, f"the picture is off by {gap:.1e}, torch's own float32 by {itself:.1e}"
     assert page_drift <= 10 * torch_drift + 1e-6, f"drift {page_drift:.1e}, torch's own {torch_drift:.1e}"
     node.drop(handle)
