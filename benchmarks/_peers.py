@@ -1,4 +1,4 @@
-"""The three problems of ``solvers.py`` for every library, with the same networks."""
+"""The three problems of ``side_by_side.py`` for every library, with the same networks."""
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Solvers side by side, in one run: ours (eager, native) against torchsde, torchdiffeq, torchode, diffrax and a loop
 written by hand in jax.
 
-    nde-lab bench solvers        or    python benchmarks/solvers.py [--repeats 9] [--quick] [--json FILE] [--plot FILE]
+    nde-lab bench side_by_side    or    python benchmarks/side_by_side.py [--repeats 9] [--quick] [--json FILE] [--plot FILE]
 
 Three problems, each with a two-layer tanh network (a neural SDE has two of them), float32, one thread:
 
@@ -40,8 +40,8 @@ from pathlib import Path  # noqa: E402
 
 import torch  # noqa: E402
 
-sys.path.insert(0, str(Path(__file__).parent))
-from _peers import PROBLEMS, problem  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks._peers import PROBLEMS, problem  # noqa: E402
 
 OURS = "nde_lab"
 GRID = {"steps": (16, 64, 256, 1024), "batch": (8, 32, 128, 512), "width": (8, 32, 64, 128), "state": (2, 4, 16)}

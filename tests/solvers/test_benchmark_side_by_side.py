@@ -1,7 +1,7 @@
 """The side-by-side benchmark runs, compares like with like, and says what is missing."""
 import pytest
 import torch
-from benchmarks import solvers as bench
+from benchmarks import side_by_side as bench
 
 
 @pytest.fixture(autouse=True)
