@@ -195,12 +195,8 @@ def acos(x: D) -> D:
 
 
 def _quarter(x: D) -> tuple[D, D, D]:
-    """sin and cos of the rest after n quarter turns, and n. Good to float32's rounding up to |x| = 5e8.
-
-    pi/2 in three parts of 24 bits, so that products with n < 2^29 and their differences are exact. Beyond that
-    float32's neighbours are many turns apart; the rest is only kept within a quarter turn, so that sines stay
-    sines of something.
-    """
+    """sin and cos of the rest after n quarter turns, and n; right up to |x| = 5e8, within [-1, 1] beyond."""
+    # pi/2 in three parts of 24 bits: products with n < 2^29 are exact.
     n = (x * (2 / math.pi)).op("nearest")
     r = x - n * 1.5707963705062866 - n * -4.371138828673793e-08 - n * -1.7151245100058819e-15
     r = r.op("pmin", 0.786).op("pmax", -0.786)

@@ -2,13 +2,13 @@
 views).
 
 One step from each of 100 visited states agrees to 1e-5, and a free run of 100 steps drifts no more than ten
-times as far as float32 drifts from float64 in torch itself. The picture of the last state agrees to 1e-5, or to ten
-times what float32 itself costs it.
+times as far as float32 drifts from float64 in torch itself. The picture of the last state agrees to 1e-5, or
+to ten times what float32 itself costs it.
 
-Some steps amplify rounding: a solver inside chooses its steps by an error estimate, and one estimate that falls on
-the other side of the tolerance changes the count of steps or a gradient by far more than 1e-5. Their bound is what
-torch itself shows from the same states: a step in float64, and one from a state changed by a unit in the last place.
-The page may differ ten times as much as these, in the worst step and in the median one.
+Some steps amplify rounding: a solver inside chooses its steps by an error estimate, and one estimate that falls
+on the other side of the tolerance changes the count of steps or a gradient by far more than 1e-5. Their bound is
+what torch itself shows from the same states: a step in float64, and one from a state changed by a unit in the
+last place. The page may differ ten times as much as these, in the worst step and in the median one.
 """
 import importlib
 import statistics

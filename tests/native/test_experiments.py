@@ -1,7 +1,7 @@
 """Experiments of each kind: their native step is torch's step, from states that a run visits.
 
-tests/lowering/test_experiments.py compares every experiment of the page; the native programs are lowered by the same
-code, so a few of each kind (paths, solvers, trained fields, adjoints, latent models) are enough here.
+tests/lowering/test_experiments.py compares every experiment of the page; the native programs are lowered by
+the same code, so a few of each kind (paths, solvers, trained fields, adjoints, latent models) are enough here.
 """
 import importlib
 from pathlib import Path
