@@ -213,8 +213,7 @@ def tan(x: D) -> D:
 def sin_far(x: D, turn: float = 0.0) -> D:
     s, c, n = _quarter(x)
     n = n + turn
-    even = n.even()
-    half = (n - x.lift(0.0).where(even, 1.0)) * 0.5          # after two quarter turns the sign changes
+    half = (n - x.lift(0.0).where(even := n.even(), 1.0)) * 0.5          # after two quarter turns the sign changes
     return s.where(even, c) ^ x.lift(0.0).where(half.even(), -0.0)
 
 

@@ -12,7 +12,7 @@
 Small problems spend most of their time in torch between operators. Here a whole step (solver loop, its
 reverse, the optimiser) is one program without anything in between. Results equal torch's up to float32
 rounding (sums are added in another order), and are the same bits in every run on one machine; another machine
-may differ in the last place, because products and sums are fused into one rounding where the processor can. What
+may differ in the last place, because products and sums are rounded once where the processor can. What
 cannot be lowered (float64, operators outside the table, random operators, decisions on values) is refused by
 name when compiling; nothing falls back silently.
 

@@ -6,8 +6,8 @@ times as far as float32 drifts from float64 in torch itself. The picture of the 
 to ten times what float32 itself costs it.
 
 Some steps amplify rounding: a solver inside chooses its steps by an error estimate, and one estimate that falls
-on the other side of the tolerance changes the count of steps or a gradient by far more than 1e-5. Their bound is
-what torch itself shows from the same states: a step in float64, and one from a state changed by a unit in the
+on the other side of the tolerance changes the count of steps or a gradient by far more than 1e-5. Their bound
+is what torch itself shows from the same states: a step in float64, and one from a state changed by a unit in the
 last place. The page may differ ten times as much as these, in the worst step and in the median one.
 """
 import importlib
@@ -141,7 +141,7 @@ def test_parity(node, name):
             assert what(gaps) <= 10 * what(owns) + 1e-5, f"{what(gaps):.1e}, torch's own {what(owns):.1e}"
     drawn = node.run(lowered, handle, "observe", twin.inputs("observe", spec, state))
     seen = twin.observe(state)
-    if (gap := apart(drawn, seen)) >= 1e-5:             # a picture of rounding errors, or of steps chosen by them
+    if (gap := apart(drawn, seen)) >= 1e-5:     # a picture of rounding errors, or of steps chosen by them
         itself = apart(seen, exact.observe({n: exact.cast(v) for n, v in state.items()}))
         assert gap <= 10 * itself, f"the picture is off by {gap:.1e}, torch's own float32 by {itself:.1e}"
     assert page_drift <= 10 * torch_drift + 1e-6, f"drift {page_drift:.1e}, torch's own {torch_drift:.1e}"
