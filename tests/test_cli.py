@@ -20,7 +20,7 @@ def elsewhere(tmp_path, monkeypatch):
     """A repository of its own, with the package as if installed from a wheel somewhere else."""
     monkeypatch.setattr(cli, "__file__", str(tmp_path / "site-packages" / "nde_lab" / "cli.py"))
     (tmp_path / "repo" / "notebooks" / "sdes").mkdir(parents=True)
-    for name in ("stable_neural_sdes", "langevin"):
+    for name in ("brownian_motion", "langevin"):
         (tmp_path / "repo" / "notebooks" / "sdes" / f"{name}.ipynb").write_text("{}", encoding="utf-8")
     monkeypatch.chdir(tmp_path / "repo" / "notebooks")
     return tmp_path / "repo"
@@ -43,7 +43,7 @@ def test_a_chapter_is_found_by_its_name(elsewhere, name):
 
 
 def test_the_first_chapter_is_the_default(elsewhere):
-    first = Path("notebooks/sdes/stable_neural_sdes.ipynb")
+    first = Path("notebooks/sdes/brownian_motion.ipynb")
     assert cli.find_notebook(cli.FIRST_CHAPTER) == (elsewhere, first)
 
 
@@ -57,7 +57,7 @@ def test_a_path_is_taken_as_it_is(elsewhere, tmp_path):
 
 def test_an_unknown_chapter_lists_the_known_ones(elsewhere, capsys):
     assert cli.main(["lab", "no_such"]) == 2
-    assert "no notebook 'no_such'; the chapters are: langevin, stable_neural_sdes" in capsys.readouterr().err
+    assert "no notebook 'no_such'; the chapters are: brownian_motion, langevin" in capsys.readouterr().err
 
 
 def test_a_port_outside_the_range_is_refused(capsys):
