@@ -92,10 +92,12 @@ def explorer(
     title=None,
     steps=None,
     autoplay=True,
+    values=None,
     **knobs,
 ) -> Explorer:
-    """Check everything and make an ``Explorer``. Arguments as in ``nde_lab.explore.explore``."""
-    instance, live = configure(experiment, knobs)
+    """Check everything and make an ``Explorer``. Arguments as in ``nde_lab.explore.explore``; ``values`` gives knob
+    values as a mapping, in which a knob may have the name of an argument (``steps``)."""
+    instance, live = configure(experiment, {**(values or {}), **knobs})
     values = {n: getattr(instance, n) for n in type(instance).fixed} | live
     controls = tuple(values if controls is None else controls)
     for name in controls:

@@ -184,7 +184,9 @@ class ExplorerWidget(anywidget.AnyWidget):
         Raises ValueError for an unknown knob or a value out of range.
         """
         engine, experiment = self._engine, self.explorer.experiment
-        made = explorer(experiment, seed=engine.seed if seed is None else seed, **{**engine.knobs, **knobs})
+        made = explorer(
+            experiment, seed=engine.seed if seed is None else seed, values={**engine.knobs, **knobs}
+        )
         new = {n: v for n, v in made.values.items() if v != engine.knobs[n]}
         going = engine.frame is not None and engine.frame.status.kind == "running"
         if seed is None and going and set(new) <= set(type(experiment).live):

@@ -76,3 +76,12 @@ def test_a_still_says_its_settings_and_its_picture_is_a_png():
 def test_a_note_leaves_ink_below_the_picture():
     view, frame = SineFit().view(), last(run(SineFit, steps=2))
     assert png(view, frame, note="width = 8, seed 0") != png(view, frame)
+
+
+def test_a_knob_may_be_called_steps_and_is_not_the_length_of_the_run():
+    from nde_lab.odes.numerical_solvers import TwoCalculi
+
+    made = explorer(TwoCalculi(steps=8), steps=3)
+    assert (made.values["steps"], made.steps) == (8, 3)
+    again = explorer(TwoCalculi, steps=3, values=made.values)
+    assert (again.values["steps"], again.steps) == (8, 3) and again.values == made.values

@@ -64,7 +64,7 @@ def fill(html: str) -> str:
     def whole(match: re.Match) -> str:
         told = json.loads(match[1])[DEFERRED]
         cls = getattr(importlib.import_module(told["module"]), told["class"])
-        made = explorer(cls, **{n: told[n] for n in _TOLD}, **told["values"])
+        made = explorer(cls, **{n: told[n] for n in _TOLD}, values=told["values"])
         return f"{_OPEN}{for_script(spec_of(made))}</script>"
     return _DEFERRED.sub(whole, html)
 
