@@ -80,13 +80,8 @@ class KernelEngine:
         if kind == "hello":
             self.warm_up()
         elif kind == "start":
-            self.start(
-                message["knobs"],
-                message["seed"],
-                view=message["view"],
-                gen=message["gen"],
-                paused=message.get("paused", False),
-            )
+            self.start(message["knobs"], message["seed"], view=message["view"], gen=message["gen"],
+                       paused=message.get("paused", False))
         elif kind == "set":
             self.set_live(message["live"])
         elif kind in ("pause", "resume", "step"):
@@ -157,9 +152,7 @@ class KernelEngine:
         if self._closing or self._thread is None or not self._thread.is_alive():
             # A closing thread leaves by itself; the fresh one has a flag of its own to look at.
             self._closing = False
-            self._thread = threading.Thread(
-                target=self._work, name=f"nde-lab-{self.explorer.name}", daemon=True
-            )
+            self._thread = threading.Thread(target=self._work, name=f"nde-lab-{self.explorer.name}", daemon=True)
             self._thread.start()
 
     def _mine(self) -> bool:
@@ -168,9 +161,7 @@ class KernelEngine:
     def _work(self) -> None:
         import torch
 
-        torch.set_num_threads(
-            1
-        )  # must be said inside the thread: small steps run 10-100 times slower otherwise
+        torch.set_num_threads(1)  # said inside the thread: small steps run 10-100 times slower otherwise
         self._first_use()
         run: Run | None = None
         while True:
@@ -270,8 +261,7 @@ class KernelEngine:
         self.frame = frame = run.frame()
         content, buffers = frame_message(frame, run.steps, since=self._history_sent)
         self._send({"t": "frame", "view": job.view, "gen": job.gen, "run": job.number, "n": number, **content}, buffers)
-        names = content["history"]["names"]
-        self._history_sent = len(frame.history[names[0]]) if names else 0
+        self._history_sent = max(map(len, frame.history.values()), default=0)
         self._cost = time.monotonic() - now
 
     def _report(self, error: Exception) -> None:

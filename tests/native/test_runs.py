@@ -160,8 +160,6 @@ def test_another_process_compiles_the_books_experiments(monkeypatch, tmp_path):
     made = Run(RotationNoise, seed=0, engine="auto")
     experiments.begin(made.experiment, made.examples)
     programs, refused = wait(made.experiment, 200)
-    if "could not be read" in refused:
-        pytest.skip("files of the package were edited while the other process ran")
     assert programs is not None, refused
     assert store.path_of(experiments.disk_key(made.experiment)).exists()
     assert last(made).engine == "native"
