@@ -9,6 +9,7 @@ gives tensors. Scores are functions ``score(t, x)`` of a state (B, D), as the so
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -34,34 +35,34 @@ def _positive(owner, *names: str) -> None:
             raise ValueError(f"{type(owner).__name__} needs a positive finite number {name}, got {value!r}")
 
 
-class Process:
+class Process(ABC):
     """What the four share. A subclass says log m, s, a and g^2, its horizon T, its prior and lambda^-1."""
     horizon: float
 
+    @abstractmethod
     def log_mean(self, t) -> Tensor:
         """log m(t), <= 0."""
-        raise NotImplementedError
 
+    @abstractmethod
     def std(self, t) -> Tensor:
         """s(t), the standard deviation of x(t) given x0; 0 at t = 0."""
-        raise NotImplementedError
 
+    @abstractmethod
     def rate(self, t) -> Tensor:
         """a(t) of the drift a(t) x, which is d log m / dt."""
-        raise NotImplementedError
 
+    @abstractmethod
     def g2(self, t) -> Tensor:
         """g(t)^2."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def prior_std(self) -> float:
         """Standard deviation of the normal prior that stands for the law at the horizon."""
-        raise NotImplementedError
 
+    @abstractmethod
     def time_at(self, half_log_snr: Tensor) -> Tensor:
         """The time at which log(m / s) has this value; ``half_log_snr`` falls strictly in t."""
-        raise NotImplementedError
 
     def time(self, t) -> Tensor:
         """t as a tensor. Raises ValueError for a number outside [0, T]; a tensor's values are not looked at."""
