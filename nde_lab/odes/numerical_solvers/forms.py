@@ -33,10 +33,16 @@ def size(a: Pair) -> Tensor:
 
 
 def root(a: Pair) -> Pair:
-    """The square root with non-negative real part."""
-    r = size(a)
-    imaginary = torch.sqrt(torch.clamp((r - a[0]) / 2, min=0.0))
-    return torch.sqrt(torch.clamp((r + a[0]) / 2, min=0.0)), torch.where(a[1] < 0, -imaginary, imaginary)
+    """The square root with non-negative real part.
+
+    The larger part is taken as a root, the smaller one as a quotient: a difference of two nearly equal sizes would
+    lose half the digits.
+    """
+    large = torch.sqrt((size(a) + a[0].abs()) / 2)
+    small = a[1].abs() / (2 * torch.where(large > 0, large, torch.ones_like(large)))
+    right = a[0] >= 0
+    real, imaginary = torch.where(right, large, small), torch.where(right, small, large)
+    return real, torch.where(a[1] < 0, -imaginary, imaginary)
 
 
 def growth(method: str, q: Pair) -> Tensor:
