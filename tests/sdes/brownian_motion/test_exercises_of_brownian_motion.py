@@ -1,9 +1,8 @@
 """The laws behind the chapter's exercises: right answers pass however written, usual mistakes are named."""
 import math
-import re
 
-import pytest
 import torch
+from exercise_laws import exercise_laws
 
 from nde_lab.sdes.brownian_motion import exercises as check
 
@@ -38,16 +37,4 @@ WRONG = [
     (check.hot_spots, lambda x: torch.where(x < 0, 9.0, 1.0), "between 0.3 and 2"),
 ]
 
-
-@pytest.mark.parametrize(("law", "answer"), RIGHT)
-def test_a_right_answer_passes(law, answer):
-    result = law(answer)
-    assert result.passed, result
-
-
-@pytest.mark.parametrize(("law", "answer", "says"), WRONG)
-def test_a_wrong_answer_is_told_what_was_measured(law, answer, says):
-    law.failures = 0
-    result = law(answer)
-    assert not result.passed and re.search(says, result.says), result.says
-    assert result.hint == law.hints[0] and "Error" not in result.says
+test_right, test_wrong, test_blank, test_all_are_here = exercise_laws(check, RIGHT, WRONG)

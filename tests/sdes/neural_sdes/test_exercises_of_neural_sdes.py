@@ -1,9 +1,8 @@
 """The laws behind the chapter's exercises: right answers pass however written, usual mistakes are named."""
 import math
-import re
 
-import pytest
 import torch
+from exercise_laws import exercise_laws
 
 from nde_lab.sdes.neural_sdes import exercises as check
 
@@ -45,15 +44,4 @@ WRONG = [
     (check.clipped_matrix, torch.ones(3), "a matrix has two axes"),
 ]
 
-
-@pytest.mark.parametrize(("exercise", "answer"), RIGHT)
-def test_right_answers_pass(exercise, answer):
-    result = exercise(answer)
-    assert result.passed, result
-
-
-@pytest.mark.parametrize(("exercise", "answer", "says"), WRONG)
-def test_usual_mistakes_are_named_with_what_was_measured(exercise, answer, says):
-    result = exercise(answer)
-    assert not result.passed and result.hint in exercise.hints
-    assert re.search(says, result.says), result.says
+test_right, test_wrong, test_blank, test_all_are_here = exercise_laws(check, RIGHT, WRONG)
