@@ -1,8 +1,8 @@
-"""The contract of an experiment, and the two ways to run one: a stream of frames, and (in ``nde_lab.sweep``) a grid.
+"""The contract of an experiment, and the way to run one: a stream of frames (``nde_lab.sweep`` runs a grid).
 
 An experiment is a frozen dataclass whose fields are its fixed knobs. ``init``, ``step`` and ``observe`` are pure
-functions of tensors with fixed shapes: the same three functions run here, are batched by ``sweep``, and are traced for
-the reader's browser. Randomness is declared by ``draws``, never drawn inside.
+functions of tensors with fixed shapes: the same three functions run here, are batched by ``sweep``, and are
+traced for the reader's browser. Randomness is declared by ``draws``, never drawn inside.
 """
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from nde_lab.knobs import Knob, knob
+from nde_lab.progress import WithProgress
 from nde_lab.random import Draws, Sampler, check_seed
 from nde_lab.status import Status
 from nde_lab.views import View
@@ -72,7 +73,8 @@ def experiment(*, paper: str) -> Callable[[type], type]:
                             + (f"; it lacks {', '.join(lacking)}" if lacking else ""))
         bare = [f.name for f in dataclasses.fields(cls) if "knob" not in f.metadata]
         if bare:
-            raise TypeError(f"fields {bare} of {cls.__name__} are not knobs; write `{bare[0]} = knob(default, ...)`")
+            raise TypeError(f"fields {bare} of {cls.__name__} are not knobs; "
+                            f"write `{bare[0]} = knob(default, ...)`")
         cls.live = dict(getattr(cls, "live", {}))
         cls.fixed = {f.name: f.metadata["knob"] for f in dataclasses.fields(cls)}
         if both := set(cls.live) & set(cls.fixed):
@@ -85,7 +87,7 @@ def experiment(*, paper: str) -> Callable[[type], type]:
 
 
 def _checked(init: Callable) -> Callable:
-    """The dataclass's ``__init__`` (already made, so a ``__post_init__`` would come too late) with checked knobs."""
+    """The dataclass's ``__init__`` with checked knobs (it is made already: a ``__post_init__`` comes too late)."""
     @functools.wraps(init)
     def __init__(self, *args, **kwargs):
         init(self, *args, **kwargs)
@@ -107,7 +109,7 @@ def knobs_of(experiment) -> dict[str, Knob]:
 def configure(experiment, knobs: Mapping[str, Any] | None = None):
     """Split ``knobs`` into a (possibly new) instance and live values: returns (instance, {name: float}).
 
-    ``experiment`` is a registered class or an instance. Unknown names and bad values are refused with a sentence.
+    ``experiment`` is a registered class or an instance. Unknown names and bad values are a ValueError.
     """
     cls = experiment if isinstance(experiment, type) else type(experiment)
     if not hasattr(cls, "fixed"):
@@ -127,11 +129,12 @@ class Run(Iterator[Frame]):
     """One run as an iterator of frames. Stop by not asking for the next one.
 
     ``set(name=value)`` moves live knobs between steps; ``state`` and ``t`` (steps done) are there to look at.
-    Deterministic: the same experiment, knobs and seed give the same frames (with ``engine="auto"`` up to rounding).
-    ``engine_note`` says in words who computes, and why.
+    Deterministic: the same experiment, knobs and seed give the same frames (with ``engine="auto"`` up to
+    rounding). ``engine_note`` says in words who computes, and why.
     """
 
-    def __init__(self, experiment, knobs=None, *, seed: int = 0, steps: int | None = None, engine: str = "eager"):
+    def __init__(self, experiment, knobs=None, *, seed: int = 0, steps: int | None = None,
+                 engine: str = "eager"):
         self.experiment, self._live = configure(experiment, knobs)
         self.seed, self.plan = check_seed(seed), self.experiment.plan
         self.steps = self.plan.steps if steps is None else steps
@@ -207,10 +210,10 @@ class Run(Iterator[Frame]):
             return
         self.step()
         if self.status.kind == "running":
-            done = self.t >= self.steps
-            self.status = Status("finished" if done else "running",
-                                 f"finished: {self.t} steps" if done else f"running: step {self.t} of {self.steps}",
-                                 self.t)
+            if self.t >= self.steps:
+                self.status = Status("finished", f"finished: {self.t} steps", self.t)
+            else:
+                self.status = Status("running", f"running: step {self.t} of {self.steps}", self.t)
 
     def _finite(self, info: dict[str, Tensor]) -> bool:
         ok = info.get("ok")
@@ -236,8 +239,8 @@ class Run(Iterator[Frame]):
             arrays = (self._driver or self.experiment).observe(self._data, self.state, self._frozen_noise,
                                                                self._tensors)
         return Frame(self.t, {n: np.array(v) for n, v in self._history.items()},
-                     {n: a.detach().cpu().numpy() for n, a in arrays.items()}, self.status, self.knobs, self.seed,
-                     self.engine)
+                     {n: a.detach().cpu().numpy() for n, a in arrays.items()}, self.status, self.knobs,
+                     self.seed, self.engine)
 
     def stop(self) -> None:
         """End the run here; the next frame is the last and says so."""
@@ -261,36 +264,15 @@ def run(experiment, knobs: Mapping[str, Any] | None = None, *, seed: int = 0, st
         progress: bool = False, engine: str = "eager") -> Run:
     """Run an experiment (class or instance) with these knobs; yields frames, the first at step 0.
 
-    ``engine``: "eager" is torch; "native" compiles the step first (5-10 s once, then kept on disk) and is several
-    times as fast for small networks, refusing by name what cannot be compiled; "auto" begins with torch and changes
-    over when a native program is ready and agrees. The first two give the same run every time, and equal each other
-    up to float32 rounding; "auto" does so only up to rounding, because the change comes when it comes.
+    ``engine``: "eager" is torch; "native" compiles the step first (5-10 s once, then kept on disk) and is
+    several times as fast for small networks, refusing by name what cannot be compiled; "auto" begins with torch
+    and changes over when a native program is ready and agrees. The first two give the same run every time, and
+    equal each other up to float32 rounding; "auto" does so only up to rounding, because the change comes when it
+    comes.
     ``progress`` writes a one-line bar to standard error while the run is consumed.
     """
     made = Run(experiment, knobs, seed=seed, steps=steps, engine=engine)
-    return _WithProgress(made) if progress else made
-
-
-class _WithProgress(Iterator[Frame]):
-    """A run that reports itself; everything else is the run's."""
-
-    def __init__(self, inner: Run):
-        self._inner = inner
-
-    def __getattr__(self, name):
-        return getattr(self._inner, name)
-
-    def __next__(self) -> Frame:
-        import sys
-        try:
-            made = next(self._inner)
-        except StopIteration:
-            sys.stderr.write("\n")
-            raise
-        filled = round(30 * made.step / self._inner.steps)
-        sys.stderr.write(f"\r[{'#' * filled}{'.' * (30 - filled)}] {made.status.sentence}")
-        sys.stderr.flush()
-        return made
+    return WithProgress(made) if progress else made
 
 
 def last(frames: Iterator[Frame]) -> Frame:
@@ -301,5 +283,5 @@ def last(frames: Iterator[Frame]) -> Frame:
     return final
 
 
-__all__ = ["Draws", "Frame", "Knob", "Plan", "Run", "Status", "View", "configure", "experiment", "knob", "knobs_of",
-           "last", "registered", "run"]
+__all__ = ["Draws", "Frame", "Knob", "Plan", "Run", "Status", "View", "configure", "experiment", "knob",
+           "knobs_of", "last", "registered", "run"]

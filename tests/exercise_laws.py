@@ -1,7 +1,7 @@
 """The laws that every chapter's exercises obey, written once.
 
-A chapter's test file lists right answers and wrong ones, with the words that the wrong ones must hear, and takes its
-tests from here::
+A chapter's test file lists right answers and wrong ones, with the words that the wrong ones must hear, and takes
+its tests from here::
 
     from exercise_laws import exercise_laws
 
@@ -26,8 +26,8 @@ def _ids(cases) -> list[str]:
 def exercise_laws(module, right, wrong):
     """Four tests: right answers pass; wrong ones hear what was measured; blanks cost nothing; none is left out.
 
-    module: the chapter's ``exercises``; right: list of (exercise, answer); wrong: list of (exercise, answer, regular
-    expression that the verdict's sentence contains). Each test begins with no attempt made.
+    module: the chapter's ``exercises``; right: list of (exercise, answer); wrong: list of (exercise, answer,
+    regular expression found in what the check says). Each test begins with no attempt made.
     """
     def fresh(exercise):
         exercise.failures = 0
