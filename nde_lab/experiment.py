@@ -1,8 +1,8 @@
 """The contract of an experiment, and the way to run one: a stream of frames (``nde_lab.sweep`` runs a grid).
 
-An experiment is a frozen dataclass whose fields are its fixed knobs. ``init``, ``step`` and ``observe`` are pure
-functions of tensors with fixed shapes: the same three functions run here, are batched by ``sweep``, and are
-traced for the reader's browser. Randomness is declared by ``draws``, never drawn inside.
+An experiment is a frozen dataclass whose fields are its fixed knobs. ``init``, ``step`` and ``observe`` are
+pure functions of tensors with fixed shapes: the same three functions run here, are batched by ``sweep``, and
+are traced for the reader's browser. Randomness is declared by ``draws``, never drawn inside.
 """
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def experiment(*, paper: str) -> Callable[[type], type]:
 
 
 def _checked(init: Callable) -> Callable:
-    """The dataclass's ``__init__`` with checked knobs (it is made already: a ``__post_init__`` comes too late)."""
+    """The dataclass's ``__init__`` with checked knobs (it is made already, so ``__post_init__`` is too late)."""
     @functools.wraps(init)
     def __init__(self, *args, **kwargs):
         init(self, *args, **kwargs)
@@ -267,7 +267,7 @@ def run(experiment, knobs: Mapping[str, Any] | None = None, *, seed: int = 0, st
     ``engine``: "eager" is torch; "native" compiles the step first (5-10 s once, then kept on disk) and is
     several times as fast for small networks, refusing by name what cannot be compiled; "auto" begins with torch
     and changes over when a native program is ready and agrees. The first two give the same run every time, and
-    equal each other up to float32 rounding; "auto" does so only up to rounding, because the change comes when it
+    equal each other up to float32 rounding; "auto" does so only up to rounding, as the change comes when it
     comes.
     ``progress`` writes a one-line bar to standard error while the run is consumed.
     """

@@ -1,7 +1,7 @@
 """The laws that every chapter's exercises obey, written once.
 
-A chapter's test file lists right answers and wrong ones, with the words that the wrong ones must hear, and takes
-its tests from here::
+A chapter's test file lists right answers and wrong ones, with the words that the wrong ones must hear, and
+takes its tests from here::
 
     from exercise_laws import exercise_laws
 
