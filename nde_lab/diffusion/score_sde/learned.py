@@ -46,7 +46,7 @@ class ScoreLearner:
                        help="falls to 0 along a cosine"),
             "noise": Knob(1.0, low=0.0, high=1.0, label="sampler noise λ",
                           help="1: the reverse SDE, 0: the flow ODE")}
-    batch, samples, width = 256, 800, 48
+    batch, samples, width = 256, 500, 48
 
     @property
     def plan(self):
@@ -112,10 +112,12 @@ class ScoreLearner:
 
     def sampled(self, data, state, noise, live) -> tuple[Tensor, Tensor]:
         """Samples (n, D) by the noisy sampler and by the flow, in equally many steps from one start."""
-        score = self.score(self.net.params(state))
+        score, n = self.score(self.net.params(state)), self.samples
         start = self.model.prior_std * noise["start"]
-        return tuple(euler_sample(self.model, score, start, data["times"], noise["z"], noise=level)
-                     for level in (live["noise"], 0.0))
+        level = torch.cat([live["noise"] * torch.ones_like(start[:, :1]), torch.zeros_like(start[:, :1])])
+        x = euler_sample(self.model, score, torch.cat([start, start]), data["times"],
+                         torch.cat([noise["z"], noise["z"]], 1), noise=level)        # both in one pass
+        return x[:n], x[n:]
 
     def loss_panel(self) -> Panel:
         return Panel("Loss, and error of the score", Axis("training step"),

@@ -30,6 +30,8 @@ class Coefficients(NamedTuple):
 def _positive(owner, *names: str) -> None:
     for name in names:
         value = getattr(owner, name)
+        if isinstance(value, Tensor):                  # a live knob in a traced step: its value is not looked at
+            continue
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not number or not math.isfinite(value) or value <= 0:
             raise ValueError(f"{type(owner).__name__} needs a positive finite number {name}, got {value!r}")
@@ -143,21 +145,22 @@ class VE(Process):
     """Variance exploding: a = 0, sigma(t) = low (high / low)^t, s^2 = sigma(t)^2 - low^2 exactly.
 
     The paper's code uses s = sigma(t), which treats the data as already noised by ``low``. ``high`` must exceed
-    the diameter of the data; T = 1.
+    the diameter of the data; it may be a 0-d tensor (a live knob). T = 1.
     """
     low: float = 0.01
-    high: float = 50.0
+    high: float | Tensor = 50.0
     horizon = 1.0
 
     def __post_init__(self):
         _positive(self, "low", "high")
-        if self.low >= self.high:
+        if not isinstance(self.high, Tensor) and self.low >= self.high:
             raise ValueError(f"VE needs low < high noise levels, got low={self.low:g}, high={self.high:g}")
 
     @property
-    def growth(self) -> float:
+    def growth(self) -> float | Tensor:
         """d log sigma / dt."""
-        return math.log(self.high / self.low)
+        ratio = self.high / self.low
+        return torch.log(ratio) if isinstance(ratio, Tensor) else math.log(ratio)
 
     def log_mean(self, t):
         return 0.0 * self.time(t)
@@ -181,14 +184,17 @@ class VE(Process):
 
 @dataclass(frozen=True)
 class VP(Process):
-    """Variance preserving: a = -beta / 2, g^2 = beta, beta(t) = first + t (last - first), T = 1."""
+    """Variance preserving: a = -beta / 2, g^2 = beta, beta(t) = first + t (last - first), T = 1.
+
+    ``last`` may be a 0-d tensor (a live knob).
+    """
     first: float = 0.1
-    last: float = 20.0
+    last: float | Tensor = 20.0
     horizon = 1.0
 
     def __post_init__(self):
         _positive(self, "first", "last")
-        if self.first >= self.last:
+        if not isinstance(self.last, Tensor) and self.first >= self.last:
             raise ValueError("beta must grow from first to last, got first="
                              f"{self.first:g}, last={self.last:g}")
 

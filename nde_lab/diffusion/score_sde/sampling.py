@@ -31,7 +31,8 @@ def _silent_last(z: Tensor) -> Tensor:
 def euler_sample(process: Process, score, x: Tensor, times: Tensor, z: Tensor, *, noise=1.0) -> Tensor:
     """Euler-Maruyama for ``process.reverse(score, noise=noise)``: noise 1 the reverse SDE, 0 the flow.
 
-    x: start (B, D), prior noise at times[0]. z: (n, B, D). noise: number or 0-d tensor. -> (B, D).
+    x: start (B, D), prior noise at times[0]. z: (n, B, D). noise: a number, a 0-d tensor, or one value a row,
+    (B, 1). -> (B, D).
     """
     times = times.to(x.dtype)
     _check(times, x, z)
@@ -40,7 +41,13 @@ def euler_sample(process: Process, score, x: Tensor, times: Tensor, z: Tensor, *
     return integrate(process.reverse(score, noise=noise), x, tau, root * _silent_last(z), save="last")
 
 
-def _reverse_diffusion(process: Process, score, t, before, x: Tensor, z: Tensor) -> Tensor:
+def _euler(process: Process, score, t, before, x: Tensor, z: Tensor, noise) -> Tensor:
+    """One Euler-Maruyama step of ``process.reverse(score, noise=noise)`` from t to before < t."""
+    sde, tau, h = process.reverse(score, noise=noise), process.horizon - t, t - before
+    return x + sde.drift(tau, x) * h + sde.diffusion(tau, x) * torch.sqrt(h) * z
+
+
+def _reverse_diffusion(process: Process, score, t, before, x: Tensor, z: Tensor, noise) -> Tensor:
     """One step from t to before < t with the coefficients of the forward step, taken back (Appendix E)."""
     h = t - before
     # The forward step x' = x + shift x + G z; VP's discrete chain is DDPM's, the others are Euler steps.
@@ -49,7 +56,11 @@ def _reverse_diffusion(process: Process, score, t, before, x: Tensor, z: Tensor)
         shift, variance = torch.sqrt(1 - beta) - 1, beta
     else:
         shift, variance = process.rate(t) * h, process.g2(t) * h
-    return x - shift * x + variance * score(t, x) + torch.sqrt(variance) * z
+    share = (1 + noise * noise) / 2
+    return x - shift * x + share * variance * score(t, x) + noise * torch.sqrt(variance) * z
+
+
+PREDICTORS = {"reverse diffusion": _reverse_diffusion, "euler": _euler}
 
 
 def langevin_correct(process: Process, score, t, h, x: Tensor, z: Tensor, *, snr=SNR) -> Tensor:
@@ -66,19 +77,25 @@ def langevin_correct(process: Process, score, t, h, x: Tensor, z: Tensor, *, snr
 
 
 def predictor_corrector(process: Process, score, x: Tensor, times: Tensor, z: Tensor,
-                        z_correct: Tensor | None = None, *, snr=SNR) -> Tensor:
-    """Reverse-diffusion predictor, then a Langevin corrector at every time but the last (algorithms 2, 3).
+                        z_correct: Tensor | None = None, *, snr=SNR, predictor: str = "reverse diffusion",
+                        noise=1.0) -> Tensor:
+    """A predictor's step, then a Langevin corrector's at every time but the last (algorithms 2, 3).
 
-    x: start (B, D). z, z_correct: (n, B, D); without z_correct the predictor runs alone. -> (B, D).
+    x: start (B, D). z, z_correct: (n, B, D); without z_correct the predictor runs alone. predictor: "reverse
+    diffusion" (the paper's) or "euler" (Euler-Maruyama, better for the flow in few steps). noise: number or 0-d
+    tensor, of the predictor: 1 the reverse SDE, 0 the flow. -> (B, D). A time that repeats makes a step that
+    does nothing, if z_correct is zero there.
     """
-    times = times.to(x.dtype)
+    if predictor not in PREDICTORS:
+        raise ValueError(f"predictor must be one of {', '.join(PREDICTORS)}, got {predictor!r}")
+    times, predict = times.to(x.dtype), PREDICTORS[predictor]
     _check(times, x, z)
     if z_correct is not None:
         _check(times, x, z_correct, "z_correct")
 
     def body(x, turn):
         t, before, z, correct = turn
-        x = _reverse_diffusion(process, score, t, before, x, z)
+        x = predict(process, score, t, before, x, z, noise)
         if correct is not None:
             x = langevin_correct(process, score, before, t - before, x, correct, snr=snr)
         return x, None
@@ -86,4 +103,4 @@ def predictor_corrector(process: Process, score, x: Tensor, times: Tensor, z: Te
     more = None if z_correct is None else z_correct[:-1]
     if len(times) > 2:
         x, _ = loop(body, x, (times[:-2], times[1:-1], z[:-1], more))
-    return _reverse_diffusion(process, score, times[-2], times[-1], x, torch.zeros_like(x))
+    return predict(process, score, times[-2], times[-1], x, torch.zeros_like(x), noise)
