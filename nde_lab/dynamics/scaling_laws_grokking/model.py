@@ -62,7 +62,7 @@ def climb(W: Tensor, Y: Tensor, seen: Tensor, rate, *, name: str = "square") -> 
     g = g - W * (W * g).sum(0)
     size = (g * g).sum(0).sqrt()
     # Far from a maximum steps have length ``rate``; near one they shrink with the gradient.
-    up = W + rate * g / (size + 0.05 * W.shape[0])
+    up = W + rate * g / (size + 0.15 * W.shape[0])
     return up / (up * up).sum(0).sqrt()
 
 
