@@ -24,8 +24,8 @@ class WrongStart:
     """Three bumps on the line, the exact score, and a horizon at which ``left`` = m / s of the data is left.
 
     For VE that is 1 / sigma_max (up to sigma_min), for VP it sets the last beta. 1000 points start from the prior
-    and come back in 100 Euler steps: VE's of one length (sigma shrinks by one factor each), VP's short near the
-    data.
+    and come back in 100 steps of Heun's method (g does not depend on the place): VE's of one length (sigma shrinks
+    by one factor each), VP's short near the data.
     """
     process: str = knob("VE", choices=("VE", "VP"), label="process")
     live = {"left": Knob(0.5, low=0.02, high=2.0, scale="log", label="signal left, m(T) / s(T)",
@@ -67,7 +67,8 @@ class WrongStart:
         target = Mixture(data["means"], data["stds"], data["weights"])
         sde, tau, h = process.reverse(target.score(process), noise=live["noise"]), 1 - now, now - later
         silent = (k < self.N - 1).to(x.dtype)                                    # the last step adds no noise
-        x = x + sde.drift(tau, x) * h + silent * torch.sqrt(h) * sde.diffusion(tau, x) * noise["z"]
+        velocity, shake = sde.drift(tau, x), silent * torch.sqrt(h) * sde.diffusion(tau, x) * noise["z"]
+        x = x + 0.5 * h * (velocity + sde.drift(tau + h, x + h * velocity + shake)) + shake
         here = data["way"] >= k + 1                                              # later times lie on this one
         track = torch.where(here[:, None], x[:self.tracks, 0], state["track"])
         return {"x": x, "k": k + 1, "track": track}, {"ok": torch.isfinite(x).all(1)}
