@@ -11,9 +11,9 @@ from torch import Tensor
 from nde_lab.autodiff.eager import RECORDER
 from nde_lab.solvers.controller import PID
 from nde_lab.solvers.dense import Dense
-from nde_lab.solvers.ode_march import EVENT, march
 from nde_lab.solvers.methods import find
 from nde_lab.solvers.ode_adjoint import parameters, solve
+from nde_lab.solvers.ode_march import EVENT, march
 from nde_lab.solvers.ode_status import OdeSolution, status_of
 
 GRADIENTS = ("through", "checkpoint", "adjoint")
@@ -150,15 +150,15 @@ def read_times(ts, rows: int) -> np.ndarray:
     if not np.isfinite(times).all():
         raise ValueError("every entry of ts must be a finite number")
     lines = times if times.ndim == 2 else times[None]
-    change = np.diff(lines, axis=1)
-    wrong = (np.sign(change) != np.sign(change[:, :1])) | (change == 0)
+    change = lines[:, 1:] - lines[:, :-1]
+    wrong = ((change > 0) != (change[:, :1] > 0)) | (change == 0)
     if wrong.any():
         b, i = (int(x[0]) for x in wrong.nonzero())
         row = f"[{b}]" if times.ndim == 2 else ""
         raise ValueError(f"ts must increase strictly, or decrease strictly, but ts{row}[{i + 1}]="
                          f"{lines[b, i + 1]:g} follows ts{row}[{i}]={lines[b, i]:g}; sort it and drop repeated "
                          "times")
-    return np.broadcast_to(lines, (rows, times.shape[-1]))
+    return lines if len(lines) == rows else np.broadcast_to(lines, (rows, times.shape[-1]))
 
 
 def fixed_times(times: np.ndarray, dt: float | None) -> np.ndarray:

@@ -68,7 +68,7 @@ def march(f, y0: Tensor, ts: np.ndarray, method, *, rtol, atol, control: PID, ma
     y, k1 = y0, None
     if active.any() and (method.fsal or (adaptive and first is None)):
         k1 = f(clock(t[None])[0], y0)
-        _check_slope(k1, y0)
+        check_slope(k1, y0)
         spent += active
     if adaptive:
         limit = np.minimum(span, longest)
@@ -104,7 +104,7 @@ def march(f, y0: Tensor, ts: np.ndarray, method, *, rtol, atol, control: PID, ma
             step = goal - plan[n]
         new = method.step(f, clock(t + c * step), y, float(step[0]) if shared else column(step), k1)
         if n == 0:
-            _check_slope(new.k[0], y0)
+            check_slope(new.k[0], y0)
         tried += active
         spent += method.spent(active)
         q = _ratio(new, y, rtol, atol, norm) if adaptive else _finite(new.y)
@@ -181,7 +181,7 @@ def clocks(y: Tensor, shared: bool):
     return clock, column
 
 
-def _check_slope(k, y: Tensor) -> None:
+def check_slope(k, y: Tensor) -> None:
     if not isinstance(k, Tensor) or k.shape != y.shape:
         got = f"shape {tuple(k.shape)}" if isinstance(k, Tensor) else type(k).__name__
         raise ValueError("f(t, y) must return a slope for every number of y, a tensor of shape "

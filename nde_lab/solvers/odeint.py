@@ -14,11 +14,13 @@ from torch import Tensor
 from nde_lab.autodiff.eager import RECORDER
 from nde_lab.solvers.controller import PID
 from nde_lab.solvers.events import Event
+from nde_lab.solvers.fixed_steps import fixed_steps
 from nde_lab.solvers.flat_state import FlatState
 from nde_lab.solvers.implicit import ESDIRKS
 from nde_lab.solvers.methods import Explicit, find
 from nde_lab.solvers.ode import attach_times, fixed_times, read_times, run
 from nde_lab.solvers.ode_adjoint import parameters
+from nde_lab.solvers.ode_march import check_slope
 from nde_lab.solvers.ode_status import status_of
 from nde_lab.solvers.solution import SolverError
 from nde_lab.solvers.tableaus import BOSH3, EULER, HEUN, MIDPOINT, TSIT5
@@ -185,10 +187,9 @@ class Call:
         lead = len(self.t)
         if lead == 1:
             return self.shape.back(self.row, 1)
-        if self.fixed and gradient == "through" and self.event is None and not any(
-                self.options.get(k) is not None for k in ("step_size", "grid_constructor")):
-            ys = self._on_given_times()
-            if bool(torch.isfinite(ys[-1].detach().sum())):
+        if self.fixed and gradient == "through" and self.event is None:
+            ys = self._fixed_steps()
+            if ys is not None and math.isfinite(ys[-1].detach().sum()):
                 return self.shape.back(ys, lead)                     # else march, to say which step failed
         m, ys = self._march(gradient, params, adjoint)
         status = status_of(m, self.method, self.times, self.rtol, self.fixed)
@@ -200,6 +201,27 @@ class Call:
         t, y = self.event.link(self.field, torch.tensor(m.t[0], dtype=self.t.dtype, **like), m.y,
                                torch.tensor([True], **like))
         return t, self.shape.back(torch.stack([ys[0], y]), 2)
+
+    def _fixed_steps(self) -> Tensor | None:
+        """The states at t where nothing but stepping has to be done; None where there is more to do."""
+        given = all(self.options.get(k) is None for k in ("step_size", "grid_constructor"))
+        if self.t.requires_grad:
+            return self._on_given_times() if given else None
+        table, times = self.method.table, self.times[0]
+        plan = times if given else self._plan(self.times)[:, 0]
+        dense = table.dense if self.options.get("interp") == "cubic" else tuple((w,) for w in table.b)
+        if self.shape.tuple or self.shape.complex:
+            return fixed_steps(self.field, self.row, plan, times, table, dense)
+        y0 = self.row.reshape(self.shape.shapes[0])
+        func, like = self.func, y0.shape
+
+        def field(t, y: Tensor) -> Tensor:
+            k = func(t, y)
+            if k.shape == like:
+                return k
+            check_slope(self.shape.flat(k), self.row)
+            return k.reshape(like)
+        return fixed_steps(field, y0, plan, times, table, dense)
 
     def _on_given_times(self) -> Tensor:
         """Fixed steps from one time of t to the next, differentiable in t step by step."""

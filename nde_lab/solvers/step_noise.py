@@ -44,7 +44,8 @@ def step_noise(bm, grid: Grid, y0: Tensor, channels: int, seed: int | None, *, a
     if area and getattr(bm, "levy_area_approximation", "none") == "none":
         raise ValueError("method 'srk' needs the space-time areas of the path beside its increments, and "
                          "this bm does not know them: draw it from a seed (Brownian.draw), make a "
-                         "torchsde.BrownianInterval with levy_area_approximation='space-time', or name another method, such as 'euler'")
+                         "torchsde.BrownianInterval with levy_area_approximation='space-time', or name another "
+                         "method, such as 'euler'")
     at = _reader(bm, grid, area)
     if not narrow:
         return at
