@@ -57,8 +57,8 @@ def sampled(sampler: str, steps: int) -> Tensor:
 @functools.cache
 def reference() -> Tensor:
     """The flow by an adaptive solver in t, a program that knows nothing of lambda."""
-    return solve_ode(PROCESS.flow(NOISE), starts(), PROCESS.deviation.times(1, END), method="dopri5", rtol=1e-11,
-                     atol=1e-11).ys[-1]
+    return solve_ode(PROCESS.flow(NOISE), starts(), PROCESS.deviation.times(1, END), method="dopri5",
+                     rtol=1e-11, atol=1e-11).ys[-1]
 
 
 def error(sampler: str, steps: int, *, median: bool = False) -> float:
@@ -70,7 +70,7 @@ def error(sampler: str, steps: int, *, median: bool = False) -> float:
 @claim(paper=PAPER, where="abstract (toy)",
        says="dedicated samplers are as good as plain steps with fewer evaluations")
 def mr_error_against_evaluations() -> Verdict:
-    """Four samplers and Euler, one evaluation a step; the paper's measures are of images, ours is of the flow."""
+    """Four samplers and Euler, one evaluation a step; the paper's measures are of images, ours of the flow."""
     table = {name: [error(name, n) for n in (10, 20, 40, 160)] for name in SAMPLERS}
     ratio = table["data o2"][2] / table["data o2"][3]
     holds = table["data o2"][1] < 0.25 * table["data o1"][1] and ratio > 8
@@ -78,8 +78,8 @@ def mr_error_against_evaluations() -> Verdict:
     measured = {name: [round(v, 5) for v in row] for name, row in table.items()}
     return Verdict(measured | {"data o2: error(40) / error(160)": round(ratio, 1),
                                "data o2: evaluations for the error of Euler at 160": needed},
-                   "at 20 steps data o2 is below a quarter of data o1, and its error falls by more than 8 from 40 "
-                   "to 160 steps", holds, unit="RMS error at 10, 20, 40, 160 evaluations")
+                   "at 20 steps data o2 is below a quarter of data o1, and its error falls by more than 8 from "
+                   "40 to 160 steps", holds, unit="RMS error at 10, 20, 40, 160 evaluations")
 
 
 @claim(paper=PAPER, where="Section 3", says="samplers of order 1 in noise and in data prediction are the same")
@@ -124,12 +124,13 @@ def mr_sde_matches_moments() -> Verdict:
     pooled = [sum(v) / 8 for v in zip(*found, strict=True)]
     return Verdict(measured, "mean and standard deviation over all seeds within 3 % of the truth",
                    abs(pooled[0] / mean - 1) < 0.03 and abs(pooled[1] / std - 1) < 0.03,
-                   note="with 20 000 samples one standard error of the mean is 0.005, which is 3 % of 0.18: so eight "
-                        "seeds are pooled")
+                   note="with 20 000 samples one standard error of the mean is 0.005, which is 3 % of 0.18: so "
+                        "eight seeds are pooled")
 
 
 def moments(sampler: str, *, seed: int, steps: int = 100, n: int = 20_000) -> tuple[float, float]:
-    """Mean and standard deviation of n samples by the SDE form of a sampler, or by Euler-Maruyama ("Euler in t")."""
+    """Mean and standard deviation of n samples by the SDE form of a sampler, or by Euler-Maruyama ("Euler in
+    t")."""
     drawn = sample({"x": Normal((n, 1)), "z": Normal((steps, n, 1))}, seed=seed, stream="start")
     process = MeanReverting(torch.tensor(MU))
     noise, x = exact_noise(Mixture.of(*CLEAN, dtype=torch.float32), process), process.prior(drawn["x"])
@@ -140,7 +141,8 @@ def moments(sampler: str, *, seed: int, steps: int = 100, n: int = 20_000) -> tu
         made = integrate(process.reverse(noise), x, tau, dW, save="last")
     else:
         form, order = sampler.split(" o")
-        made = mr_solve(noise, process, x, lambda_times(d, steps, END), form=form, order=int(order), z=drawn["z"])
+        made = mr_solve(noise, process, x, lambda_times(d, steps, END), form=form, order=int(order),
+                        z=drawn["z"])
     return made.mean().item(), made.std().item()
 
 
@@ -151,6 +153,7 @@ def mr_orders() -> Verdict:
     slopes = {name: round(-fitted_slope(steps, [error(name, n, median=True) for n in steps]), 3)
               for name in SAMPLERS[:4]}
     return Verdict(slopes, "slope of log error against log steps within 0.15 of 1 and of 2",
-                   all(abs(slope - int(name[-1])) < 0.15 for name, slope in slopes.items()), unit="measured order",
+                   all(abs(slope - int(name[-1])) < 0.15 for name, slope in slopes.items()),
+                   unit="measured order",
                    note="the mean square is ruled by the few points between two bumps, where the flow tears "
                         "neighbours apart, and shows no clean order at these steps")

@@ -27,9 +27,9 @@ KINDS = ("noise", "data", "velocity")
 class Deviation(Process):
     """The process of the deviation y = x - mu, which forgets its start: dy = -theta y dt + sigma dW.
 
-    theta(t) = first + slope t. sigma_inf: the standard deviation at rest (default 0.5), a number or a 0-d tensor
-    (a live knob). horizon: T (default 1.8, where alpha is 0.006 with the default theta). Without mu this is
-    the variance-preserving process with beta = 2 theta, scaled by sigma_inf.
+    theta(t) = first + slope t. sigma_inf: the standard deviation at rest (default 0.5), a number or a 0-d
+    tensor (a live knob). horizon: T (default 1.8, where alpha is 0.006 with the default theta). Without mu this
+    is the variance-preserving process with beta = 2 theta, scaled by sigma_inf.
     """
     sigma_inf: float | Tensor = 0.5
     first: float = 1.0
@@ -43,8 +43,8 @@ class Deviation(Process):
                 continue
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if not number or not math.isfinite(value) or value < 0 or (value == 0 and name != "slope"):
-                raise ValueError(f"a mean-reverting process needs a positive finite number {name} (slope may be "
-                                 f"0), got {value!r}")
+                raise ValueError(f"a mean-reverting process needs a positive finite number {name} (slope "
+                                 f"may be 0), got {value!r}")
 
     def theta(self, t) -> Tensor:
         """The rate of mean reversion at time t, per unit of time."""
@@ -99,7 +99,8 @@ class MeanReverting:
     def forward(self) -> SDE:
         """The forward SDE, for ``nde_lab.solvers``."""
         d = self.deviation
-        return SDE(lambda t, x: d.theta(t) * (self.mu - x), lambda t, x: torch.sqrt(d.g2(t)) * torch.ones_like(x))
+        return SDE(lambda t, x: d.theta(t) * (self.mu - x), lambda t,
+                   x: torch.sqrt(d.g2(t)) * torch.ones_like(x))
 
     def flow(self, noise):
         """The probability-flow ODE dx/dt = theta (mu - x) + sigma^2 / (2 Sigma) noise(t, x), as f(t, x)."""

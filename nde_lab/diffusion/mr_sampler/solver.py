@@ -25,8 +25,9 @@ FORMS = ("noise", "data")
 
 def mr_step(process: MeanReverting, x: Tensor, q: Tensor, change: Tensor, t: Tensor, after: Tensor, *,
             form: str, z: Tensor | None = None) -> Tensor:
-    """One step from time t to ``after`` < t. x, q, change: (B, D), q a prediction of kind ``form``; times 0-d or
-    (B, 1). z: standard normal (B, D) for the SDE, None for the ODE. ``change`` zero is order 1. -> (B, D)."""
+    """One step from time t to ``after`` < t. x, q, change: (B, D), q a prediction of kind ``form``; times 0-d
+    or (B, 1). z: standard normal (B, D) for the SDE, None for the ODE. ``change`` zero is order 1. -> (B,
+    D)."""
     d, mu = process.deviation, process.mu
     a, b = d.mean(t), d.mean(after)
     s, r = d.std(t), d.std(after)
@@ -46,8 +47,8 @@ def mr_solve(predict, process: MeanReverting, x: Tensor, times: Tensor, *, predi
              form: str = "data", order: int = 2, z: Tensor | None = None) -> Tensor:
     """Through decreasing times (n + 1,), for example ``lambda_times(process.deviation, n)``: n evaluations.
 
-    predict(t, x) -> (B, D): what the network says, of kind ``predicts`` ("noise", "data", "velocity"). form: the
-    kind that is expanded, "data" (the default, safer at few steps) or "noise". order 1 or 2; the first step
+    predict(t, x) -> (B, D): what the network says, of kind ``predicts`` ("noise", "data", "velocity"). form:
+    the kind that is expanded, "data" (the default, safer at few steps) or "noise". order 1 or 2; the first step
     is always of order 1. z: noise (n, B, D) for the reverse SDE, None (the default) for the flow. x: (B, D) at
     times[0]. Pure and traceable. -> (B, D). Raises ValueError for unknown kinds, forms, orders and shapes.
     """

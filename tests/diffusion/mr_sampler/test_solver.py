@@ -1,4 +1,5 @@
-"""MR samplers: every coefficient of mu, exactness where the prediction is constant, orders, moments, refusals."""
+"""MR samplers: every coefficient of mu, exactness where the prediction is constant, orders, moments,
+refusals."""
 import itertools
 
 import pytest
@@ -59,7 +60,8 @@ def test_a_prediction_linear_in_lambda_is_integrated_exactly(form):
     lam = torch.linspace(l0, l1, 200_001, dtype=T64)
     q0, slope = 0.8, -0.35
     q = q0 + slope * (lam - l0) - (mu if form == "data" else 0)
-    made = mr_step(PROCESS, X, torch.full_like(X, q0), torch.full_like(X, slope) * (l1 - l0), T, AFTER, form=form)
+    made = mr_step(PROCESS, X, torch.full_like(X, q0), torch.full_like(X, slope) * (l1 - l0), T, AFTER,
+                   form=form)
     if form == "noise":
         part = -d.mean(AFTER) * torch.trapezoid(torch.exp(-lam) * q, lam)
         exact = mu + d.mean(AFTER) / d.mean(T) * (X - mu) + part
@@ -75,7 +77,8 @@ def test_the_sde_form_in_data_prediction_integrates_a_linear_prediction_exactly(
     l0, l1 = d.half_log_snr(T), d.half_log_snr(AFTER)
     lam = torch.linspace(l0, l1, 200_001, dtype=T64)
     q0, slope = 0.8, -0.35
-    made = mr_step(PROCESS, X, torch.full_like(X, q0), torch.full_like(X, slope) * (l1 - l0), T, AFTER, form="data",
+    made = mr_step(PROCESS, X, torch.full_like(X, q0), torch.full_like(X, slope) * (l1 - l0), T, AFTER,
+                   form="data",
                    z=ZERO)
     q = q0 + slope * (lam - l0) - mu
     part = 2 * d.mean(AFTER) * torch.trapezoid(torch.exp(-2 * (l1 - lam)) * q, lam)
@@ -113,7 +116,8 @@ def test_steps_of_unequal_length_keep_the_second_order():
 
 
 def test_the_sde_forms_draw_one_bump_with_its_moments():
-    """Clean data N(0.2, 0.3^2); the prediction is linear, 4000 samples, five standard errors and a bias of 2 %."""
+    """Clean data N(0.2, 0.3^2); the prediction is linear, 4000 samples, five standard errors and a bias of 2
+    %."""
     from nde_lab.diffusion.mr_sampler.claims import exact_noise
     from nde_lab.diffusion.score_sde import Mixture
     noise = exact_noise(Mixture.of([0.2], 0.3), PROCESS)
