@@ -9,8 +9,8 @@ from nde_lab.solvers.handover import theirs
 from nde_lab.solvers.path_kl import widen, with_path_kl
 from nde_lab.solvers.registry import default_method
 from nde_lab.solvers.sde import as_sde, noise_channels, only_products
-from nde_lab.solvers.solution import Solution, SolverError
-from nde_lab.solvers.solve import _check_state, _split, solve_sde
+from nde_lab.solvers.solution import Solution, SolverError, check_state
+from nde_lab.solvers.solve import _split, solve_sde
 
 
 def sdeint(sde, y0: Tensor, ts, bm=None, method: str | None = None, dt: float = 1e-3, adaptive: bool = False,
@@ -55,7 +55,7 @@ def sdeint_adjoint(sde, y0: Tensor, ts, bm=None, method: str | None = None, adjo
         found = solve_sde(sde, y0, ts, bm, method=method, dt=dt, seed=seed, names=names, gradient="adjoint",
                           params=params, logqp=logqp, options=options, extra_solver_state=extra_solver_state)
         return _parts(found, logqp, extra)
-    _check_state(y0)
+    check_state(y0, "path")
     channels, spare, raw = None, 0, only_products(sde, names)
     if not raw:
         sde = as_sde(sde, names)

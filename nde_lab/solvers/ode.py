@@ -15,6 +15,7 @@ from nde_lab.solvers.methods import find
 from nde_lab.solvers.ode_adjoint import parameters, solve
 from nde_lab.solvers.ode_march import EVENT, march
 from nde_lab.solvers.ode_status import OdeSolution, status_of
+from nde_lab.solvers.solution import check_state
 
 GRADIENTS = ("through", "checkpoint", "adjoint")
 
@@ -46,7 +47,7 @@ def solve_ode(f, y0: Tensor, ts, *, method="dopri5", rtol=1e-6, atol=1e-8, dt: f
         raise ValueError("solve_ode looks at values, so it cannot stand in a traced function; there call "
                          "integrate_adaptive(f, y0, t0, t1, turns=...) or integrate_ode(f, y0, grid)")
     how = find(method)
-    check_state(y0)
+    check_state(y0, "start")
     times = read_times(ts, len(y0))
     plan = None
     if dt is not None or not how.adaptive:
@@ -122,19 +123,6 @@ def _solution(m, how, ts, times, y0, rtol, fixed, dense, event) -> OdeSolution:
     if event is not None:
         extra |= {"event_t": event[0], "event_y": event[1], "event_rows": torch.from_numpy(m.how == EVENT)}
     return OdeSolution(out_ts, m.ys, ok, status_of(m, how, times, rtol, fixed), stats, **extra)
-
-
-def check_state(y0) -> None:
-    if not isinstance(y0, Tensor) or y0.dim() != 2 or 0 in y0.shape:
-        got = f"shape {tuple(y0.shape)}" if isinstance(y0, Tensor) else type(y0).__name__
-        raise ValueError(f"y0 must be a tensor of shape (B, D), one row per start, got {got}")
-    if not y0.dtype.is_floating_point:
-        raise ValueError(f"y0 must hold floating point numbers, got {y0.dtype}; write y0.float() or "
-                         "y0.double()")
-    bad = ~torch.isfinite(y0.detach()).all(-1)
-    if bool(bad.any()):
-        raise ValueError(f"y0 is not finite in row {int(bad.nonzero()[0, 0])}; a solve starts from finite "
-                         "states")
 
 
 def read_times(ts, rows: int) -> np.ndarray:

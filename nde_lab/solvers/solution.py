@@ -95,3 +95,17 @@ def _reason(sde: SDE, scheme: Scheme, trail: list[Moment], row: int) -> tuple[st
     return ("Drift and noise were no larger than twice |y| in a step, so the equation itself may grow "
             "without bound",
             f"check the drift's sign, shorten the time interval, or {halve}")
+
+
+def check_state(y0, row: str) -> None:
+    """A ValueError unless y0 is a finite batch (B, D); ``row`` says in its sentence what a row is."""
+    if not isinstance(y0, Tensor) or y0.dim() != 2 or 0 in y0.shape:
+        got = f"shape {tuple(y0.shape)}" if isinstance(y0, Tensor) else type(y0).__name__
+        raise ValueError(f"y0 must be a tensor of shape (B, D), one row per {row}, got {got}")
+    if not y0.dtype.is_floating_point:
+        raise ValueError(f"y0 must hold floating point numbers, got {y0.dtype}; write y0.float() or "
+                         "y0.double()")
+    bad = ~torch.isfinite(y0.detach()).all(-1)
+    if bool(bad.any()):
+        raise ValueError(f"y0 is not finite in row {int(bad.nonzero()[0, 0])}; a solve starts from finite "
+                         "states")

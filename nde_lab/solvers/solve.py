@@ -15,7 +15,7 @@ from nde_lab.solvers.path_kl import split_path_kl, widen, with_path_kl
 from nde_lab.solvers.registry import ELSEWHERE, choose, default_method
 from nde_lab.solvers.sde import SDE, as_sde, noise_channels, only_products
 from nde_lab.solvers.sde_adjoint import solve_reversibly
-from nde_lab.solvers.solution import Solution
+from nde_lab.solvers.solution import Solution, check_state
 from nde_lab.solvers.step_noise import step_noise
 
 GRADIENTS = ("through", "adjoint")
@@ -61,7 +61,7 @@ def solve_sde(sde, y0: Tensor, ts, bm=None, *, method: str | None = None, dt: fl
         raise ValueError(f"gradient must be one of {', '.join(GRADIENTS)}, got {gradient!r}")
     if unknown := set(options or {}) - set(OPTIONS):
         raise ValueError(f"options may hold {', '.join(OPTIONS)}, got {sorted(unknown)}")
-    _check_state(y0)
+    check_state(y0, "path")
     if only_products(sde, names):
         return theirs(sde, y0, ts, bm, None, seed=seed, method=method, adaptive=adaptive, dt=dt, names=names,
                       logqp=logqp, rtol=rtol, atol=atol, dt_min=dt_min, options=options)
@@ -118,19 +118,6 @@ def _solution(problem: Problem, found: Outcome, ts, y0: Tensor) -> Solution:
 def _split(solution: Solution) -> Solution:
     ys, kl = split_path_kl(solution.ys)
     return dataclasses.replace(solution, ys=ys, path_kl=kl)
-
-
-def _check_state(y0) -> None:
-    if not isinstance(y0, Tensor) or y0.dim() != 2 or 0 in y0.shape:
-        got = f"shape {tuple(y0.shape)}" if isinstance(y0, Tensor) else type(y0).__name__
-        raise ValueError(f"y0 must be a tensor of shape (B, D), one row per path, got {got}")
-    if not y0.dtype.is_floating_point:
-        raise ValueError(f"y0 must hold floating point numbers, got {y0.dtype}; write y0.float() or "
-                         "y0.double()")
-    bad = ~torch.isfinite(y0.detach()).all(-1)
-    if bool(bad.any()):
-        raise ValueError(f"y0 is not finite in row {int(bad.nonzero()[0, 0])}; a solve starts from finite "
-                         "states")
 
 
 def _extra(scheme, sde: SDE, t: Tensor, y0: Tensor, given) -> tuple[Tensor, ...]:
