@@ -104,7 +104,7 @@ class Film:
                 "at1": data["grid"][:, 0], "at2": data["grid"][:, 1], "u": arrow[:, 0], "v": arrow[:, 1],
                 "clock_forth": data["clock"][forth], "forth": state["track"][forth].T,
                 "clock_back": data["clock"][back], "back": state["track"][back].T,
-                "m_clock": data["clock"][forth], "one_forth": state["track"][forth, 0],
+                "one_forth": state["track"][forth, 0],
                 "one_back": state["track"][back, 0]}
 
     def view(self):
@@ -119,12 +119,13 @@ class Film:
                       "five clumps on a circle; a fifth of them, green diamonds, in the clump on the right. "
                       "They dissolve into one round cloud, and become five clumps again, with green diamonds "
                       "in every one.", equal=True),
-            Panel("x₁ of eight points, there and back", Axis("film: 0 to 1 noising, 1 to 2 back", low=0, high=2),
-                  Axis("x₁", low=-reach, high=reach),
+            Panel("x₁ of eight points, there and back",
+                  Axis("film: 0 to 1 noising, 1 to 2 back", low=0, high=2), Axis("x₁", low=-reach, high=reach),
                   [Paths("clock_forth", "forth", role="sde", label="noising"),
                    Paths("clock_back", "back", role="ode", label="way back, noise λ"),
-                   Line("clock_forth", "one_forth", role="accent"), Line("clock_back", "one_back", role="accent"),
+                   Line("clock_forth", "one_forth", role="accent"),
+                   Line("clock_back", "one_back", role="accent"),
                    Rule(1.0, axis="x", role="neutral")],
-                  alt="The first coordinate of eight points over the film, one of them thick. In the first half "
-                      "the paths jitter from the data into noise; in the second they lead back to the clumps, "
-                      "jittering with noise λ = 1, smooth with λ = 0.")])
+                  alt="The first coordinate of eight points over the film, one of them thick. In the first "
+                      "half the paths jitter from the data into noise; in the second they lead back to the "
+                      "clumps, jittering with noise λ = 1, smooth with λ = 0.")])

@@ -1,7 +1,7 @@
 """Where the way back must begin: a prior that is not the law at the horizon.
 
-Sampling starts from the prior, not from the noised data. With VE the largest noise must exceed the data, with VP
-the noise must have time to drown them; else the start is wrong, and the flow carries the error to the end.
+Sampling starts from the prior, not from the noised data. With VE the largest noise must exceed the data, with
+VP the noise must have time to drown them; else the start is wrong, and the flow carries the error to the end.
 """
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from nde_lab.views import Axis, Line, Panel, Paths, View
 class WrongStart:
     """Three bumps on the line, the exact score, and a horizon at which ``left`` = m / s of the data is left.
 
-    For VE that is 1 / sigma_max (up to sigma_min), for VP it sets the last beta. 1000 points start from the prior
-    and come back in 100 steps of Heun's method (g does not depend on the place): VE's of one length (sigma shrinks
-    by one factor each), VP's short near the data.
+    For VE that is 1 / sigma_max (up to sigma_min), for VP it sets the last beta. 1000 points start from the
+    prior and come back in 100 steps of Heun's method (g does not depend on the place): VE's of one length
+    (sigma shrinks by one factor each), VP's short near the data.
     """
     process: str = knob("VE", choices=("VE", "VP"), label="process")
     live = {"left": Knob(0.5, low=0.02, high=2.0, scale="log", label="signal left, m(T) / s(T)",
@@ -43,7 +43,7 @@ class WrongStart:
         """The process whose signal-to-noise ratio m / s at the horizon is ``left`` (number or 0-d tensor)."""
         left = torch.as_tensor(left)
         if self.process == "VE":
-            return VE(high=torch.sqrt(1 / left.square() + VE.low**2))            # s^2 = high^2 - low^2 = 1 / left^2
+            return VE(high=torch.sqrt(1 / left.square() + VE.low**2))       # s^2 = high^2 - low^2 = 1 / left^2
         first = VP.first                                    # log m = -(first + last) / 4 at T = 1
         return VP(first=first, last=2 * torch.log1p(1 / left.square()) - first)
 
@@ -95,5 +95,5 @@ class WrongStart:
                   [Line("grid", "made", role="sde", label="points"),
                    Line("grid", "right", role="truth", label="noised data: what it should be")],
                   alt="Density of the points now, and of the noised data at the same time, which it should be. "
-                      "Where much signal is left at the start the two differ from the beginning, and at the end "
-                      "the bumps of the points have wrong heights and places.")])
+                      "Where much signal is left at the start the two differ from the beginning, and at the "
+                      "end the bumps of the points have wrong heights and places.")])

@@ -63,8 +63,8 @@ class LikelihoodRing(ScoreLearner):
         kept = {n: state[n] for n in ("from", "sample")}
 
         def one(carry, drawn):
-            carry, info = ScoreLearner.step(self, data, carry, drawn, live)
-            return carry, info["error"]
+            new, info = ScoreLearner.step(self, data, carry, drawn, live)
+            return {n: new[n] for n in carry}, info["error"]
 
         state, error = loop(one, {n: v for n, v in state.items() if n not in kept}, noise)
         score = self.score(self.net.params(state))

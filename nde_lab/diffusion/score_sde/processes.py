@@ -30,7 +30,7 @@ class Coefficients(NamedTuple):
 def _positive(owner, *names: str) -> None:
     for name in names:
         value = getattr(owner, name)
-        if isinstance(value, Tensor):                  # a live knob in a traced step: its value is not looked at
+        if isinstance(value, Tensor):              # a live knob in a traced step: its value is not looked at
             continue
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not number or not math.isfinite(value) or value <= 0:

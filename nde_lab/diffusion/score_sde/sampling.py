@@ -76,6 +76,17 @@ def langevin_correct(process: Process, score, t, h, x: Tensor, z: Tensor, *, snr
     return x + size * s + torch.sqrt(2 * size) * z
 
 
+def predict_correct(process: Process, score, t, before, x: Tensor, z: Tensor,
+                    z_correct: Tensor | None = None, *, snr=SNR, predictor: str = "reverse diffusion", noise=1.0) -> Tensor:
+    """One turn of ``predictor_corrector``: from t to before < t, then a corrector there if z_correct is given."""
+    if predictor not in PREDICTORS:
+        raise ValueError(f"predictor must be one of {', '.join(PREDICTORS)}, got {predictor!r}")
+    x = PREDICTORS[predictor](process, score, t, before, x, z, noise)
+    if z_correct is None:
+        return x
+    return langevin_correct(process, score, before, t - before, x, z_correct, snr=snr)
+
+
 def predictor_corrector(process: Process, score, x: Tensor, times: Tensor, z: Tensor,
                         z_correct: Tensor | None = None, *, snr=SNR, predictor: str = "reverse diffusion",
                         noise=1.0) -> Tensor:
@@ -86,21 +97,17 @@ def predictor_corrector(process: Process, score, x: Tensor, times: Tensor, z: Te
     tensor, of the predictor: 1 the reverse SDE, 0 the flow. -> (B, D). A time that repeats makes a step that
     does nothing, if z_correct is zero there.
     """
-    if predictor not in PREDICTORS:
-        raise ValueError(f"predictor must be one of {', '.join(PREDICTORS)}, got {predictor!r}")
-    times, predict = times.to(x.dtype), PREDICTORS[predictor]
+    times = times.to(x.dtype)
     _check(times, x, z)
     if z_correct is not None:
         _check(times, x, z_correct, "z_correct")
+    options = {"snr": snr, "predictor": predictor, "noise": noise}
 
     def body(x, turn):
         t, before, z, correct = turn
-        x = predict(process, score, t, before, x, z, noise)
-        if correct is not None:
-            x = langevin_correct(process, score, before, t - before, x, correct, snr=snr)
-        return x, None
+        return predict_correct(process, score, t, before, x, z, correct, **options), None
 
     more = None if z_correct is None else z_correct[:-1]
     if len(times) > 2:
         x, _ = loop(body, x, (times[:-2], times[1:-1], z[:-1], more))
-    return predict(process, score, times[-2], times[-1], x, torch.zeros_like(x), noise)
+    return predict_correct(process, score, times[-2], times[-1], x, torch.zeros_like(x), **options)

@@ -38,9 +38,9 @@ def test_every_process_steps_and_its_view_finds_its_arrays(cls, process):
 
 def test_without_sampler_noise_both_samplers_are_one():
     frame = last(run(ScoreLine, {"noise": 0.0, "steps": 20}, steps=2))
-    assert np.array_equal(frame.arrays["sde"], frame.arrays["ode"])
+    assert np.allclose(frame.arrays["sde"], frame.arrays["ode"], atol=1e-5)
     frame = last(run(ScoreLine, {"noise": 1.0, "steps": 20}, steps=2))
-    assert not np.array_equal(frame.arrays["sde"], frame.arrays["ode"])
+    assert not np.allclose(frame.arrays["sde"], frame.arrays["ode"], atol=1e-2)
 
 
 @settings(deadline=None, max_examples=8)

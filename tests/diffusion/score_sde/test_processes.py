@@ -171,3 +171,12 @@ def test_refusals(make, words):
 def test_the_processes_by_name():
     assert set(PROCESSES) == {"VE", "VP", "sub-VP", "OU"}
     assert all(make().horizon > 0 for make in PROCESSES.values())
+
+
+@pytest.mark.parametrize(("number", "tensor"), [
+    (VE(high=7.0), VE(high=torch.tensor(7.0, dtype=torch.float64))),
+    (VP(last=3.0), VP(last=torch.tensor(3.0, dtype=torch.float64)))], ids=["VE", "VP"])
+def test_a_schedule_may_be_a_live_knob(number, tensor):
+    for a, b in zip(number.coefficients(0.4), tensor.coefficients(0.4), strict=True):
+        assert a.item() == pytest.approx(b.item(), rel=1e-12)
+    assert float(number.prior_std) == float(tensor.prior_std)

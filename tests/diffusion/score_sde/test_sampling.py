@@ -93,6 +93,33 @@ def test_predictor_and_corrector_give_the_mixture(process):
     assert all((k == i).double().mean().item() == pytest.approx(0.2, abs=0.05) for i in range(5))
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.6, 1.0])
+def test_the_euler_predictor_alone_is_the_euler_sampler(noise):
+    x, z, _ = normals(6, 4)
+    args = (SubVP(), RING.score(SubVP()), x, SubVP().times(6, 0.01), z)
+    assert torch.allclose(predictor_corrector(*args, predictor="euler", noise=noise),
+                          euler_sample(*args, noise=noise), rtol=1e-9)
+
+
+@pytest.mark.parametrize("predictor", ["euler", "reverse diffusion"])
+def test_times_that_repeat_do_nothing(predictor):
+    x, z, c = normals(7, 4)
+    times = VP().times(4, 0.1)
+    args, padded = (VP(), RING.score(VP()), x), torch.cat([times, times[-1:].expand(3)])
+    heard = (torch.arange(7) < 3).double()[:, None, None]
+    long = predictor_corrector(*args, padded, heard * z, heard * c, predictor=predictor)
+    assert torch.allclose(long, predictor_corrector(*args, times, z[:4], c[:4], predictor=predictor), rtol=1e-9)
+
+
+def test_a_noise_level_for_each_row():
+    x, z, _ = normals(5, 4)
+    level = torch.tensor([[0.0], [0.3], [0.7], [1.0]], dtype=T64)
+    args = (VP(), RING.score(VP()), x, VP().times(5), z)
+    mixed = euler_sample(*args, noise=level)
+    alone = [euler_sample(*args, noise=v.item())[i] for i, v in enumerate(level)]
+    assert torch.allclose(mixed, torch.stack(alone), rtol=1e-9)
+
+
 @pytest.mark.slow
 def test_samplers_and_loss_are_traceable():
     process, times = VP(), VP().times(3).float()
@@ -118,5 +145,7 @@ def test_noise_of_another_shape_is_refused():
         euler_sample(VP(), None, x, VP().times(3), z[:2])
     with pytest.raises(ValueError, match="need z_correct of shape"):
         predictor_corrector(VP(), None, x, VP().times(3), z, z[:2])
+    with pytest.raises(ValueError, match="predictor must be one of reverse diffusion, euler, got 'heun'"):
+        predictor_corrector(VP(), None, x, VP().times(3), z, predictor="heun")
     with pytest.raises(ValueError, match="1-d tensor of at least two"):
         euler_sample(VP(), None, x, VP().times(3)[:1], z)
