@@ -9,16 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from nde_lab.autodiff import value_and_grad
-from nde_lab.solvers import SDE, Brownian, Grid, integrate, integrate_ode, odeint, sdeint
+from nde_lab.solvers import SDE, Brownian, Grid, integrate, integrate_ode, odeint, sdeint, solve_ode
 
-PROBLEMS = ("sde", "rk4", "dopri5")
 TOLERANCE = 1e-5
 
 
 @dataclass
 class Problem:
-    """variants: name -> (seed -> anything); missing: peers that are not installed; errors: distance of each variant's
-    end from a solve in float64 at a tolerance of 1e-10."""
+    """variants: name -> (seed -> anything); missing: peers that are not installed; errors: distance of each
+    variant's end from a solve in float64 at a tolerance of 1e-10."""
     variants: dict[str, Callable[[int], object]]
     missing: list[str]
     errors: dict[str, float] = field(default_factory=dict)
@@ -113,19 +112,19 @@ def _sde(arrays, start, steps, gradient) -> Problem:
     dt, ts, grid = 1.0 / steps, torch.tensor([0.0, 1.0]), Grid(0.0, 1.0, steps)
 
     def ours(seed):
-        return integrate(module, y0, grid, Brownian.draw(grid, (batch, state), seed=seed).increments, method="euler",
-                         save="last")
+        dW = Brownian.draw(grid, (batch, state), seed=seed).increments
+        return integrate(module, y0, grid, dW, method="euler", save="last")
 
     def best(seed):
         bm = torchsde.BrownianInterval(0.0, 1.0, size=(batch, state), entropy=seed, dt=dt)
         return torchsde.sdeint(module, y0, ts, bm=bm, method="euler", dt=dt)[-1]
-    variants = {
-        "nde_lab": _torch(ours, module, gradient),
-        "nde_lab sdeint": _torch(lambda s: sdeint(module, y0, ts, method="euler", dt=dt, seed=s)[-1], module, gradient),
-        "torchsde, best": _torch(best, module, gradient),
-        "torchsde, as it comes": _torch(lambda s: torchsde.sdeint(module, y0, ts, method="euler", dt=dt)[-1], module,
-                                        gradient),
+    solvers = {
+        "nde_lab": ours,
+        "nde_lab sdeint": lambda seed: sdeint(module, y0, ts, method="euler", dt=dt, seed=seed)[-1],
+        "torchsde, best": best,
+        "torchsde, as it comes": lambda seed: torchsde.sdeint(module, y0, ts, method="euler", dt=dt)[-1],
     }
+    variants = {name: _torch(solve, module, gradient) for name, solve in solvers.items()}
     flat = {f"{i}{k}": torch.tensor(v) for i, p in enumerate(arrays) for k, v in p.items()}
 
     def end(params, y, dW):
@@ -134,7 +133,9 @@ def _sde(arrays, start, steps, gradient) -> Problem:
         return integrate(sde, y, grid, dW, method="euler", save="last")
 
     def program(params, y, dW):
-        return value_and_grad(lambda p: end(p, y, dW).square().mean(), params) if gradient else end(params, y, dW)
+        if not gradient:
+            return end(params, y, dW)
+        return value_and_grad(lambda p: end(p, y, dW).square().mean(), params)
     compiled = _native(program, (flat, y0, torch.zeros(steps, batch, state)))
     if compiled:
         variants["nde_lab native"] = lambda seed: compiled(
@@ -143,12 +144,12 @@ def _sde(arrays, start, steps, gradient) -> Problem:
     if jax := _jax():
         jnp, apply = jax.numpy, _jax_net(jax)
         params, begin = [{k: jnp.asarray(v) for k, v in p.items()} for p in arrays], jnp.asarray(start)
+        root = np.float32(np.sqrt(dt))
 
         def scan(p, seed):
-            noise = jax.random.normal(jax.random.PRNGKey(seed), (steps, batch, state)) * np.float32(np.sqrt(dt))
-
             def body(y, dW):
                 return y + apply(p[0], y) * dt + jax.nn.sigmoid(apply(p[1], y)) * dW, None
+            noise = jax.random.normal(jax.random.PRNGKey(seed), (steps, batch, state)) * root
             return jax.lax.scan(body, begin, noise)[0]
         variants["jax scan, by hand"] = _jitted(jax, scan, gradient, params)
     else:
@@ -159,37 +160,43 @@ def _sde(arrays, start, steps, gradient) -> Problem:
     except ImportError:
         missing.append("diffrax")
     else:
-        def solve(p, seed, path, unsafe):
-            def one(y, key):
-                noise = path(key)
-                terms = diffrax.MultiTerm(
-                    diffrax.ODETerm(lambda t, y, a: apply(p[0], y)),
-                    diffrax.ControlTerm(lambda t, y, a: lineax.DiagonalLinearOperator(jax.nn.sigmoid(apply(p[1], y))),
-                                        noise))
-                return diffrax.diffeqsolve(terms, diffrax.Euler(), 0.0, 1.0, dt, y, max_steps=steps + 1,
-                                           adjoint=diffrax.DirectAdjoint() if unsafe else
-                                           diffrax.RecursiveCheckpointAdjoint()).ys[0]
-            return jax.vmap(one)(begin, jax.random.split(jax.random.PRNGKey(seed), batch))
         shape = jax.ShapeDtypeStruct((state,), jnp.float32)
+
+        def unsafe(key):
+            return diffrax.UnsafeBrownianPath(shape, key)
+
+        def tree(key):
+            return diffrax.VirtualBrownianTree(0.0, 1.0, dt / 2, shape, key)
+
+        def solve(p, seed, path, adjoint):
+            def diffusion(t, y, args):
+                return lineax.DiagonalLinearOperator(jax.nn.sigmoid(apply(p[1], y)))
+
+            def one(y, key):
+                terms = diffrax.MultiTerm(diffrax.ODETerm(lambda t, y, args: apply(p[0], y)),
+                                          diffrax.ControlTerm(diffusion, path(key)))
+                return diffrax.diffeqsolve(terms, diffrax.Euler(), 0.0, 1.0, dt, y, max_steps=steps + 1,
+                                           adjoint=adjoint()).ys[0]
+            return jax.vmap(one)(begin, jax.random.split(jax.random.PRNGKey(seed), batch))
         if not gradient:                                     # it has no gradient
             variants["diffrax, UnsafeBrownianPath"] = _jitted(
-                jax, lambda p, s: solve(p, s, lambda k: diffrax.UnsafeBrownianPath(shape, k), True), gradient, params)
+                jax, lambda p, s: solve(p, s, unsafe, diffrax.DirectAdjoint), gradient, params)
         variants["diffrax, VirtualBrownianTree"] = _jitted(
-            jax, lambda p, s: solve(p, s, lambda k: diffrax.VirtualBrownianTree(0.0, 1.0, dt / 2, shape, k), False), gradient, params)
+            jax, lambda p, s: solve(p, s, tree, diffrax.RecursiveCheckpointAdjoint), gradient, params)
     return Problem(variants, missing)
 
 
 def _rk4(arrays, start, steps, gradient) -> Problem:
     import torchdiffeq
     module, y0, grid = Module(arrays), torch.tensor(start), Grid(0.0, 1.0, steps)
-    ts, step = torch.tensor([0.0, 1.0]), {"step_size": 1.0 / steps}
-    variants = {
-        "nde_lab": _torch(lambda s: integrate_ode(module, y0, grid, method="rk4", save="last"), module, gradient),
-        # torchdiffeq's "rk4" is the 3/8 rule: as many evaluations, the same order.
-        "nde_lab odeint": _torch(lambda s: odeint(module, y0, ts, method="rk4", options=step)[-1], module, gradient),
-        "torchdiffeq": _torch(lambda s: torchdiffeq.odeint(module, y0, ts, method="rk4", options=step)[-1], module,
-                              gradient),
+    ts, same = torch.tensor([0.0, 1.0]), {"method": "rk4", "options": {"step_size": 1.0 / steps}}
+    solvers = {
+        "nde_lab": lambda seed: integrate_ode(module, y0, grid, method="rk4", save="last"),
+        # torchdiffeq's "rk4" is the 3/8 rule, and so is our odeint's: as many evaluations, the same order.
+        "nde_lab odeint": lambda seed: odeint(module, y0, ts, **same)[-1],
+        "torchdiffeq": lambda seed: torchdiffeq.odeint(module, y0, ts, **same)[-1],
     }
+    variants = {name: _torch(solve, module, gradient) for name, solve in solvers.items()}
 
     def end(params, y):
         return integrate_ode(lambda t, y: net(params, y), y, grid, method="rk4", save="last")
@@ -202,6 +209,7 @@ def _rk4(arrays, start, steps, gradient) -> Problem:
     missing = []
     if jax := _jax():
         jnp, apply, h = jax.numpy, _jax_net(jax), 1.0 / steps
+        params = {k: jnp.asarray(v) for k, v in arrays[0].items()}
 
         def scan(p, seed):
             def body(y, _):
@@ -211,7 +219,7 @@ def _rk4(arrays, start, steps, gradient) -> Problem:
                 k4 = apply(p, y + h * k3)
                 return y + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4), None
             return jax.lax.scan(body, jnp.asarray(start), None, length=steps)[0]
-        variants["jax scan, by hand"] = _jitted(jax, scan, gradient, {k: jnp.asarray(v) for k, v in arrays[0].items()})
+        variants["jax scan, by hand"] = _jitted(jax, scan, gradient, params)
     else:
         missing.append("jax")
     return Problem(variants, missing)
@@ -220,17 +228,12 @@ def _rk4(arrays, start, steps, gradient) -> Problem:
 def _dopri5(arrays, start, steps, gradient) -> Problem:
     import torchdiffeq
     module, y0, ts = Module(arrays), torch.tensor(start), torch.tensor([0.0, 5.0])
-    tol = {"rtol": TOLERANCE, "atol": TOLERANCE}
-    from nde_lab.solvers import solve_ode
-    variants = {
-        "nde_lab": _torch(lambda s: odeint(module, y0, ts, method="dopri5", **tol)[-1], module, gradient),
-        "nde_lab solve_ode, a clock per row": _torch(lambda s: solve_ode(module, y0, ts, method="dopri5", **tol).ys[-1],
-                                                     module, gradient),
-        "torchdiffeq": _torch(lambda s: torchdiffeq.odeint(module, y0, ts, method="dopri5", **tol)[-1], module, gradient),
+    same = {"method": "dopri5", "rtol": TOLERANCE, "atol": TOLERANCE}
+    solvers = {
+        "nde_lab": lambda seed=0: odeint(module, y0, ts, **same)[-1],
+        "nde_lab solve_ode, a clock per row": lambda seed=0: solve_ode(module, y0, ts, **same).ys[-1],
+        "torchdiffeq": lambda seed=0: torchdiffeq.odeint(module, y0, ts, **same)[-1],
     }
-    ends = {"nde_lab": lambda: odeint(module, y0, ts, method="dopri5", **tol)[-1],
-            "nde_lab solve_ode, a clock per row": lambda: solve_ode(module, y0, ts, method="dopri5", **tol).ys[-1],
-            "torchdiffeq": lambda: torchdiffeq.odeint(module, y0, ts, method="dopri5", **tol)[-1]}
     missing = []
     try:
         import torchode
@@ -238,13 +241,13 @@ def _dopri5(arrays, start, steps, gradient) -> Problem:
         missing.append("torchode")
     else:
         term = torchode.ODETerm(module)
-        adjoint = torchode.AutoDiffAdjoint(torchode.Dopri5(term=term), torchode.IntegralController(term=term, atol=TOLERANCE, rtol=TOLERANCE))
+        control = torchode.IntegralController(term=term, atol=TOLERANCE, rtol=TOLERANCE)
+        adjoint, when = torchode.AutoDiffAdjoint(torchode.Dopri5(term=term), control), ts.repeat(len(y0), 1)
 
         def rows(seed=0):
-            when = ts.repeat(len(y0), 1)
             return adjoint.solve(torchode.InitialValueProblem(y0=y0, t_eval=when)).ys[:, -1]
-        variants["torchode, a clock per row"] = _torch(rows, module, gradient)
-        ends["torchode, a clock per row"] = rows
+        solvers["torchode, a clock per row"] = rows
+    variants, ends = {name: _torch(solve, module, gradient) for name, solve in solvers.items()}, dict(solvers)
     try:
         import diffrax
         jax = _jax()
@@ -256,11 +259,13 @@ def _dopri5(arrays, start, steps, gradient) -> Problem:
         controller = diffrax.PIDController(rtol=TOLERANCE, atol=TOLERANCE)
 
         def whole(p, seed):          # one clock for the batch, as torchdiffeq and our odeint
-            return diffrax.diffeqsolve(diffrax.ODETerm(lambda t, y, a: apply(p, y)), diffrax.Dopri5(), 0.0, 5.0, None,
-                                       jnp.asarray(start), stepsize_controller=controller, max_steps=256).ys[0]
+            term = diffrax.ODETerm(lambda t, y, args: apply(p, y))
+            return diffrax.diffeqsolve(term, diffrax.Dopri5(), 0.0, 5.0, None, jnp.asarray(start),
+                                       stepsize_controller=controller, max_steps=256).ys[0]
         variants["diffrax"] = _jitted(jax, whole, gradient, params)
         ends["diffrax"] = lambda: torch.tensor(np.asarray(jax.jit(whole)(params, 0)))
+    truth, tight = Module(arrays).double(), {"method": "dopri5", "rtol": 1e-10, "atol": 1e-10}
     with torch.no_grad():
-        exact = torchdiffeq.odeint(Module(arrays).double(), y0.double(), ts.double(), rtol=1e-10, atol=1e-10)[-1]
+        exact = torchdiffeq.odeint(truth, y0.double(), ts.double(), **tight)[-1]
         errors = {name: float((end().double() - exact).abs().max()) for name, end in ends.items()}
     return Problem(variants, missing, errors)

@@ -1,11 +1,11 @@
-"""How long a reader waits for a picture in JupyterLab: a chapter is opened, Run All is pressed, nothing else is done.
+"""How long a reader waits for a picture in JupyterLab: a chapter is opened, and Run All is pressed.
 
     python benchmarks/first_picture.py [--chapter sdes/stable_neural_sdes] [--clone]
 
-For every figure of the chapter: seconds from Run All to its first picture (the reader scrolls to each figure in turn
-as soon as it is there), and to the first frame of its live run. ``--clone`` begins earlier: the repository is cloned
-into an empty folder, ``start.py lab`` sets it up (with whatever the package cache of uv holds), and time counts from the
-clone. Needs the `lab` and `test` extras and Chromium.
+For every figure of the chapter: seconds from Run All to its first picture (the reader scrolls to each figure
+in turn as soon as it is there), and to the first frame of its live run. ``--clone`` begins earlier: the
+repository is cloned into an empty folder, ``start.py lab`` sets it up (with whatever the package cache of uv
+holds), and time counts from the clone. Needs the `lab` and `test` extras and Chromium.
 """
 
 from __future__ import annotations
@@ -62,8 +62,9 @@ class Clone:
         folder = Path(tempfile.mkdtemp())
         self.begin = time.monotonic()
         subprocess.run(["git", "clone", "--quiet", ROOT, folder / "nde_lab"], check=True)
-        self.process = subprocess.Popen([sys.executable, "start.py", "lab", "--no-browser", "--port", str(free_port())],
-                                        cwd=folder / "nde_lab", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.process = subprocess.Popen(
+            [sys.executable, "start.py", "lab", "--no-browser", "--port", str(free_port())],
+            cwd=folder / "nde_lab", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         for line in self.process.stdout:
             if found := re.search(r"(http://[^/]+)/lab\S*token=(\w+)", line):
                 self.address, self.token = found.groups()

@@ -2,7 +2,6 @@
 the steps."""
 
 import math
-import tracemalloc
 
 import pytest
 import torch
@@ -10,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from solvers.sde_truths import F64, Network, slope
 
-from nde_lab.solvers import SDE, Brownian, ChunkedBrownian, Grid, as_sde, choose, sdeint_adjoint, solve_sde
+from nde_lab.solvers import SDE, Brownian, Grid, as_sde, choose, sdeint_adjoint, solve_sde
 
 NOISES = ("diagonal", "scalar", "additive", "general")
 
@@ -159,65 +158,6 @@ def test_a_step_is_undone():
             carry = scheme.undo(sde, t(k), carry, 0.02, path.increments[k - 1])
     for a, b in zip(carry, first, strict=True):
         assert (a - b).abs().max() < 1e-13
-
-
-# ---- memory
-
-
-def saved_tensors(kind, steps, sde, y0):
-    count = 0
-
-    def pack(x):
-        nonlocal count
-        count += 1
-        return x
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
-        solve_sde(
-            sde,
-            y0,
-            [0.0, 1.0],
-            method="reversible_heun",
-            dt=1 / steps,
-            seed=0,
-            gradient=kind,
-            params=list(sde.parameters()),
-        )
-    return count
-
-
-def test_the_number_of_saved_tensors_does_not_grow():
-    sde, y0 = network(), torch.ones(4, 3, dtype=F64, requires_grad=True)
-    counts = (10, 20, 40, 80, 160)
-    through = [saved_tensors("through", n, sde, y0) for n in counts]
-    adjoint = [saved_tensors("adjoint", n, sde, y0) for n in counts]
-    assert len(set(adjoint)) == 1 and adjoint[0] <= 4 + len(list(sde.parameters()))
-    assert slope(counts, through) == pytest.approx(1.0, abs=0.05)
-
-
-def test_python_memory_is_flat_too():
-    sde, y0 = network(), torch.ones(64, 3, dtype=F64, requires_grad=True)
-
-    def peak(steps):
-        bm = ChunkedBrownian(Grid(0.0, 1.0, steps), (64, 3), 0, F64, chunk=8)
-        tracemalloc.start()
-        solve_sde(
-            sde,
-            y0,
-            [0.0, 1.0],
-            bm,
-            method="reversible_heun",
-            dt=1 / steps,
-            gradient="adjoint",
-            params=list(sde.parameters()),
-        ).ys[-1].sum().backward()
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return peak
-
-    peak(10)
-    small, large = peak(40), peak(640)
-    assert large - small < 600 * 400  # two lists of numbers and the clock, no states
 
 
 # ---- what it cannot do
