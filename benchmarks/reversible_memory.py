@@ -2,10 +2,10 @@
 
     nde-lab bench reversible_memory    or    python benchmarks/reversible_memory.py [--steps 64 256 1024 4096]
 
-Batch 128, state 4, width 32, float32, one thread, time 0 to 1. Each number comes from a process of its own: the
-growth of its peak resident memory during the gradient, after a solve of 8 steps has loaded what a solve needs, and
-the seconds of the processor that the gradient took. Backpropagation keeps what every step saw; the adjoint keeps
-the last state and undoes the steps.
+Batch 128, state 4, width 32, float32, one thread, time 0 to 1. Each number comes from a process of its own:
+the growth of its peak resident memory during the gradient, after a solve of 8 steps has loaded what a solve
+needs, and the seconds of the processor that the gradient took. Backpropagation keeps what every step saw;
+the adjoint keeps the last state and undoes the steps.
 """
 from __future__ import annotations
 

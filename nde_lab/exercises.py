@@ -25,6 +25,9 @@ import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 
 class Wrong(Exception):
     """A law is broken; the message says what was measured and what the law asks."""
@@ -38,6 +41,11 @@ def require(holds, otherwise: str) -> None:
     """Go on if ``holds``, else end the check with the sentence ``otherwise``: what was seen, what is due."""
     if not bool(holds):
         raise Wrong(otherwise)
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    """Standard normal numbers for a law to try, float64, the same for a seed every time."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 @dataclass(frozen=True)

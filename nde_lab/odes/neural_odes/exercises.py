@@ -8,16 +8,12 @@ import math
 
 import torch
 
-from nde_lab.exercises import exercise, require
+from nde_lab.exercises import exercise, normal, require
 from nde_lab.odes.neural_odes import adjoints
 from nde_lab.odes.neural_odes.cde import solve_cde
 from nde_lab.odes.neural_odes.claims import random_field
 
 T64 = torch.float64
-
-
-def _normal(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=T64)
 
 
 @exercise(hints=("A flow sends -1 to some p and 1 to some q. Which pairs (p, q) can it reach?",
@@ -40,8 +36,8 @@ def best_error(answer):
                  "a · (I + h A) dy = (a + h Aᵀa) · dy, so the answer is a + h Aᵀa: A.T @ a, with a plus."))
 def step_back(answer):
     """answer(a, A, h) -> the gradient before one Euler step, from the gradient a (d,) after it and A (d, d)."""
-    w, c = _normal(3, 3), _normal(3, seed=1)
-    y, h = _normal(3, seed=2), 0.3
+    w, c = normal(3, 3), normal(3, seed=1)
+    y, h = normal(3, seed=2), 0.3
     for k in range(3):
         y = y + k
         slope = 1 - torch.tanh(w @ y) ** 2
@@ -69,7 +65,7 @@ def undo(answer):
     def f(y):
         return torch.sin(2 * y) - y.flip(-1)
 
-    y0, worst = _normal(5, 4), 0.0
+    y0, worst = normal(5, 4), 0.0
     for h in (0.1, 0.4):
         states = [(y0, y0, f(y0))]
         for _ in range(20):
@@ -114,7 +110,7 @@ def memory_span(answer):
 def same_end(answer):
     """answer(x) -> another series of as many points (L, 2), which no CDE without a time channel can tell from
     x. Here x runs along straight lines between corners, five steps each."""
-    corners = _normal(6, 2)
+    corners = normal(6, 2)
     share = torch.arange(5, dtype=T64)[:, None] / 5
     x = torch.cat([*(a + share * (b - a) for a, b in zip(corners, corners[1:], strict=False)), corners[-1:]])
     other = torch.as_tensor(answer(x.clone()), dtype=T64)

@@ -8,16 +8,12 @@ import math
 
 import torch
 
-from nde_lab.exercises import exercise, require
+from nde_lab.exercises import exercise, normal, require
 from nde_lab.sdes.brownian_motion import fokker_planck as fp
 from nde_lab.sdes.brownian_motion.ito import growth_step
 from nde_lab.sdes.brownian_motion.langevin import reflect
 
 T64 = torch.float64
-
-
-def _normal(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=T64)
 
 
 @exercise(hints=("The mean does not feel the noise. The typical path does: which term of Itô's formula slows "
@@ -29,7 +25,7 @@ def standstill(answer):
     for gamma in (0.125, 0.5, 1.0):
         sigma, dt, x = float(answer(gamma)), 1 / 400, torch.ones(1000, dtype=T64)
         require(sigma > 0, f"with γ = {gamma:g} you answer σ = {sigma:.3g}; without noise every path grows.")
-        for xi in _normal(400, 500):
+        for xi in normal(400, 500):
             dW = torch.cat([xi, -xi]) * math.sqrt(dt)          # each path and its mirror image
             x = growth_step(x, dW, gamma=gamma, sigma=sigma, dt=dt, calculus="ito")
         factor = float(x.log().mean().exp())
@@ -48,8 +44,8 @@ def midpoint(answer):
     normal."""
     for h in (1.0, 0.25):
         n = 40_000
-        left, xi = _normal(n), _normal(n, seed=2)
-        right = left + math.sqrt(h) * _normal(n, seed=1)
+        left, xi = normal(n), normal(n, seed=2)
+        right = left + math.sqrt(h) * normal(n, seed=1)
         middle = torch.as_tensor(answer(left, right, h, xi), dtype=T64)
         require(middle.shape == (n,), f"for {n} intervals you return shape {tuple(middle.shape)}; one value "
                                       "for each interval is due.")
@@ -73,7 +69,7 @@ def midpoint(answer):
 def exact_step(answer):
     """answer(x, a, sigma, h, xi) -> x after the time h for dx = -a x dt + sigma dW; any h > 0, however
     long."""
-    n, half = 20_000, _normal(10_000)
+    n, half = 20_000, normal(10_000)
     xi = torch.cat([half, -half])                              # each number and its mirror image: mean 0
     for a, sigma, h in ((1.0, 1.0, 0.1), (2.0, 0.5, 1.0), (1.0, 2.0, 5.0)):
         x = torch.full((n,), 3.0, dtype=T64)
@@ -127,7 +123,7 @@ def hot_spots(answer):
                                                                          f"{float(strength.min()):.3g} to "
                                                                          f"{float(strength.max()):.3g}.")
     dt, seen = 1 / 400, []
-    for k, xi in enumerate(_normal(4000, 2000, seed=3)):
+    for k, xi in enumerate(normal(4000, 2000, seed=3)):
         x = reflect(x + answer(x) * math.sqrt(dt) * xi, 1.0)
         if k >= 2000:
             seen.append(float((x > 0).double().mean()))

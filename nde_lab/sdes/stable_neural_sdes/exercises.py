@@ -8,12 +8,8 @@ import math
 
 import torch
 
-from nde_lab.exercises import exercise, require
+from nde_lab.exercises import exercise, normal, require
 from nde_lab.sdes.stable_neural_sdes import forms
-
-
-def _normal(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 @exercise(hints=("By which factor does |x|² grow in one unit of time? Write it with the letters a and σ.",
@@ -23,9 +19,9 @@ def doubling_sigma(answer):
     """answer(a) -> the rotation noise σ that doubles mean |x|² in one unit of time, against the pull a."""
     for a in (0.5, 1.0, 2.0):
         sigma, dt = float(answer(a)), 0.002
-        x = _normal(200, 2)
+        x = normal(200, 2)
         start = x.square().sum(-1).mean()
-        for dW in _normal(500, 200, 1, seed=1) * math.sqrt(dt):
+        for dW in normal(500, 200, 1, seed=1) * math.sqrt(dt):
             x = forms.rotation_euler(x, dW, a=a, sigma=sigma, dt=dt)
         growth = float(x.square().sum(-1).mean() / start)
         require(abs(growth / 2 - 1) < 0.05, f"with a = {a:g} your σ = {sigma:.3g} multiplies mean |x|² by "
@@ -38,7 +34,7 @@ def doubling_sigma(answer):
                  "The left ends are W[:-1], the increments are W[1:] - W[:-1]; add up their products."))
 def ito_sum(answer):
     """answer(W) -> the Ito sum of W dW over the path's own grid. W (n+1,)."""
-    steps = _normal(400, 64) / 8
+    steps = normal(400, 64) / 8
     paths = torch.cat([torch.zeros(400, 1, dtype=steps.dtype), steps.cumsum(1)], 1)
     sums = torch.stack([torch.as_tensor(answer(W), dtype=steps.dtype) for W in paths])
     require(sums.shape == (400,),
@@ -62,10 +58,10 @@ def keep_sign(answer):
         became = ", ".join(f"{v:.3g}" for v in new.tolist())
         require(torch.equal(new.sign(), z.sign()), f"z = (-1, 0, 0.5) with σ = 2, dt = 1, dW = {kick:g} "
                 f"became ({became}); each sign must stay, and zero must stay zero.")
-    mean = answer(torch.ones(20_000, dtype=torch.float64), gamma, 0.5, 1.0, _normal(20_000)).mean()
+    mean = answer(torch.ones(20_000, dtype=torch.float64), gamma, 0.5, 1.0, normal(20_000)).mean()
     require(abs(mean / math.exp(gamma) - 1) < 0.03, f"from z = 1 with γ = {gamma} and σ = 0.5 the mean after "
             f"one unit of time is {mean:.3f}; the Ito equation asks for e^γ = {math.exp(gamma):.3f}.")
-    dW = _normal(10, 50) * math.sqrt(0.2)
+    dW = normal(10, 50) * math.sqrt(0.2)
     z = torch.linspace(-2, 2, 50, dtype=torch.float64)
     many, exact = z, forms.gsde_exact(z, dW.sum(0), gamma=gamma, sigma=1.5, t=2.0)
     for step in dW:
@@ -82,7 +78,7 @@ def typical_and_mean(answer):
     """answer = (m, sigma, T): 95 % of LNSDE pairs come 100 times closer, the mean square grows tenfold."""
     m, sigma, T = map(float, answer)
     require(m > 0 and T > 0, f"m and T must be positive, you gave m = {m:g}, T = {T:g}.")
-    ratio = torch.exp(-(m + sigma**2 / 2) * T + sigma * math.sqrt(T) * _normal(4000))
+    ratio = torch.exp(-(m + sigma**2 / 2) * T + sigma * math.sqrt(T) * normal(4000))
     close, exponent = float((ratio < 0.01).double().mean()), (sigma**2 - 2 * m) * T
     require(exponent > math.log(10), f"the mean square distance is multiplied by e^{exponent:.3g}; it should "
             f"grow at least tenfold, e^2.3. ({close:.0%} of the pairs are 100 times closer.)")
