@@ -1,10 +1,10 @@
 """The principles of diffusion models: three views of one family, as identities that can be checked.
 
-Lai, Song, Kim, Mitsufuji, Ermon, "The Principles of Diffusion Models", 2025, arXiv 2510.21890. Schedules and the
-way between kernel and SDE in ``schedules``, the hierarchy of Gaussians in ``kernels``, what regressions are asked
-and what they find in ``matching``, flow maps in ``flow_maps``, guidance in ``guidance``, one-step maps in
-``consistency``; live figures in ``schedule_paths``, ``prediction_kinds``, ``guided_classes`` and ``steps_race``;
-the results in ``claims`` and ``table``.
+Lai, Song, Kim, Mitsufuji, Ermon, "The Principles of Diffusion Models", 2025, arXiv 2510.21890. Schedules and
+the way between kernel and SDE in ``schedules``, the hierarchy of Gaussians in ``kernels``, what regressions
+are asked and what they find in ``matching``, flow maps in ``flow_maps``, guidance in ``guidance``, one-step
+maps in ``consistency``; live figures in ``schedule_paths``, ``prediction_kinds``, ``guided_classes`` and
+``steps_race``; the results in ``claims`` and ``table``.
 """
 from nde_lab.diffusion.principles_of_diffusion.consistency import Consistency, along_flow
 from nde_lab.diffusion.principles_of_diffusion.flow_maps import GaussianFlow, mean_velocity_gap
@@ -26,6 +26,6 @@ from nde_lab.diffusion.principles_of_diffusion.schedules import (
 from nde_lab.diffusion.principles_of_diffusion.steps_race import StepsRace
 
 __all__ = ["SCHEDULES", "Affine", "Consistency", "Cosine", "GaussianFlow", "GuidedClasses", "Linear",
-           "PredictionKinds", "SchedulePaths", "StepsRace", "TwoClasses", "along_flow", "ancestral_step", "guided",
-           "guided_moments", "kernel_of", "mean_velocity_gap", "noise_weight", "reverse_kernel", "sde_of", "slopes",
-           "snr", "square_errors", "step_kl", "target"]
+           "PredictionKinds", "SchedulePaths", "StepsRace", "TwoClasses", "along_flow", "ancestral_step",
+           "guided", "guided_moments", "kernel_of", "mean_velocity_gap", "noise_weight", "reverse_kernel",
+           "sde_of", "slopes", "snr", "square_errors", "step_kl", "target"]

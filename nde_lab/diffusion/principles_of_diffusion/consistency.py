@@ -1,7 +1,7 @@
 """Consistency models: the flow's end point as one network call, distilled from the exact flow.
 
-f(t, x) is to be the same everywhere on a path of the flow, and x itself at the smallest time: then it is the map
-of the flow to the data (Lai et al. 2025, flow maps; Song et al. 2023). Training moves f(t, x_t) towards
+f(t, x) is to be the same everywhere on a path of the flow, and x itself at the smallest time: then it is the
+map of the flow to the data (Lai et al. 2025, flow maps; Song et al. 2023). Training moves f(t, x_t) towards
 f(r, x_r) at the next point of the path, r < t, with that target held still (no gradient goes through it).
 Without the boundary condition a constant is a perfect answer.
 """

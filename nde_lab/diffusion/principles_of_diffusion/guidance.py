@@ -2,8 +2,8 @@
 
 Two classes N(+-offset, 1) with equal weights. Guidance replaces the score by (1 + w) score(x | c) - w score(x)
 at every noise level. At t = 0 that is the score of the *tilted* density p(x|c)^(1+w) p(x)^(-w), which is
-p(x|c) p(c|x)^w up to a constant. At t > 0 it is not the score of the noised tilted density, so the samples follow
-another law (Lai et al. 2025, guidance; Ho and Salimans 2022).
+p(x|c) p(c|x)^w up to a constant. At t > 0 it is not the score of the noised tilted density, so the samples
+follow another law (Lai et al. 2025, guidance; Ho and Salimans 2022).
 """
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from nde_lab.views import Axis, Line, Panel, Points, View
 PAPER = "principles-of-diffusion-models"
 PROCESS = VP()
 WEIGHTS = 9                                       # w = 0 .. 8 in the second panel
-WIDTH = 0.15                                      # standard deviation of the kernel that draws samples as a density
+WIDTH = 0.15                        # standard deviation of the kernel that smooths samples
 
 
 @experiment(paper=PAPER)

@@ -53,7 +53,7 @@ def snr(process: Process, t) -> Tensor:
 
 
 def step_kl(process: Process, t, r, x0: Tensor, guess: Tensor) -> Tensor:
-    """KL( p(x_r | x_t, x0) || p(x_r | x_t, guess) ) of rows, (B,), in nats: (SNR(r) - SNR(t)) |x0 - guess|^2 / 2.
+    """(SNR(r) - SNR(t)) |x0 - guess|^2 / 2 of rows, (B,): KL( p(x_r | x_t, x0) || p(x_r | x_t, guess) ), nats.
 
     The place x_t drops out. r above 0: at r = 0 the normals have no width.
     """

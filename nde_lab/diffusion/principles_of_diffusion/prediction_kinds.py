@@ -26,8 +26,8 @@ ROLES = {"noise": "train", "data": "accent", "velocity": "test", "score": "neutr
 class PredictionKinds:
     """Four copies of one small network see the same batches; each regresses on its own conditional target.
 
-    Times are uniform from ``end`` to the horizon, losses plain. The exact score is known, so the errors are too:
-    as errors of the noise that a network implies, of the data point, and of a balance of the two.
+    Times are uniform from ``end`` to the horizon, losses plain. The exact score is known, so the errors are
+    too: as errors of the noise that a network implies, of the data point, and of a balance of the two.
     """
     schedule: str = knob("linear", choices=("linear", "VP"), label="schedule")
     live = {"end": Knob(1e-2, low=1e-3, high=0.1, scale="log", label="smallest time"),
@@ -67,7 +67,7 @@ class PredictionKinds:
         return params | optimizers.adam_state(params)
 
     def predict(self, kind: str, params):
-        """predict(t, x) of one kind by its network; inputs x / sqrt(m^2 + s^2) and lambda, both of size 1 to 4."""
+        """predict(t, x) of one kind by its network; inputs 3 x / sqrt(m^2 + s^2) and lambda / 2."""
         def of(t, x):
             at = self.process.coefficients(t)
             size = (at.mean.square() + at.std.square()).sqrt()
@@ -97,13 +97,13 @@ class PredictionKinds:
         return params | adam, info | {"ok": torch.isfinite(torch.stack([v for v in info.values()]).sum())}
 
     def errors(self, data, params) -> dict[str, Tensor]:
-        """kind -> mean square errors (3, times): of the noise, of the data point, and s^2 / (m^2 + s^2) times the
-        first, which is m^2 / (m^2 + s^2) times the second and large at neither end."""
+        """kind -> mean square errors (3, times): of the noise, of the data point, and s^2 / (m^2 + s^2) times
+        the first, which is m^2 / (m^2 + s^2) times the second and large at neither end."""
         at = self.process.coefficients(data["t"])
         out = {}
         for kind in KINDS:
-            found = convert(self.predict(kind, params)(data["t"], data["x"]), data["x"], data["t"], self.process,
-                            source=kind, target="score")
+            value = self.predict(kind, params)(data["t"], data["x"])
+            found = convert(value, data["x"], data["t"], self.process, source=kind, target="score")
             noise = (at.std * (found - data["score"])).square()
             rows = torch.cat([noise, noise * (at.std / at.mean).square(),
                               noise * at.std.square() / (at.mean.square() + at.std.square())], 1)
@@ -127,12 +127,12 @@ class PredictionKinds:
                       "prediction's rises steeply towards t = 0; the noise prediction's stays low everywhere."),
             Panel("Error of the data it implies", time, Axis("mean square", scale="log", low=1e-4, high=100),
                   lines("grid", "data"),
-                  alt="Error of the implied data point over time on a log axis, one curve a prediction. The noise "
-                      "prediction's rises steeply towards t = 1; the data prediction's stays low everywhere."),
+                  alt="Error of the implied data point over time on a log axis, one curve a prediction. The "
+                      "noise prediction's rises steeply towards t = 1; the data prediction's stays low."),
             Panel("Loss in its own unit", Axis("training step"), Axis("loss", scale="log"),
                   lines("history.step", "history.loss"),
-                  alt="Four training losses on a log axis. The score's lies highest and jumps most from step to "
-                      "step; lower the smallest time, and it jumps more."),
+                  alt="Four training losses on a log axis. The score's lies highest and jumps most from step "
+                      "to step; lower the smallest time, and it jumps more."),
             Panel("Balanced error against the exact score", Axis("training step"),
                   Axis("mean square", scale="log", low=1e-3, high=3), lines("history.step", "history.error"),
-                  alt="Four errors on a log axis over training. All fall; the score prediction's stays behind.")])
+                  alt="Four errors on a log axis over training. All fall; the score's stays behind.")])

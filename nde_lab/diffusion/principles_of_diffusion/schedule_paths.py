@@ -152,19 +152,19 @@ class SchedulePaths:
                   Axis("x", low=-high, high=high),
                   [Paths("t", "exact", role="truth", label="flow"),
                    Paths("polygon_t", "polygon", role="ode", label="N Euler steps")],
-                  alt="Fifteen dotted paths from the noise on the right to three bumps of data on the left, and "
-                      "polygons of N Euler steps from the same starts. Where the dotted paths are straight, few "
-                      "steps bring the polygons to the same ends."),
+                  alt="Fifteen dotted paths from the noise on the right to three bumps of data on the left, "
+                      "and polygons of N Euler steps from the same starts. Where the dotted paths are "
+                      "straight, few steps bring the polygons to the same ends."),
             Panel("Error of x(0)", Axis("Euler steps N", scale="log", low=0.9, high=70),
                   Axis("root mean square error", scale="log", low=1e-3, high=20),
                   [*(Line("counts", f"error_{s}", role=role, label=s) for s, role in bold.items()),
                    Points("n", "mine", role="test", label="your N")],
                   alt="Error of the end against the number of Euler steps, log axes, one curve a schedule, the "
-                      "chosen one drawn strong. All fall; VE lies highest by far. Which of the others is lowest "
-                      "depends on the size of the data."),
+                      "chosen one drawn strong. All fall; VE lies highest by far. Which of the others is "
+                      "lowest depends on the size of the data."),
             Panel("Half the log of the signal-to-noise ratio", Axis("t", low=0, high=1),
                   Axis("λ = log(m / s)", low=-7, high=7),
                   [Line("grid", f"lambda_{s}", role=role, label=s) for s, role in bold.items()],
                   alt="Four falling curves of λ over time, one a schedule, the chosen one drawn strong. Linear "
-                      "and cosine cross 0 at one half and fall without bound at both ends; VP lies lower; VE is "
-                      "a straight line that ends at -2.3.")])
+                      "and cosine cross 0 at one half and fall without bound at both ends; VP lies lower; VE "
+                      "is a straight line that ends at -2.3.")])

@@ -23,8 +23,8 @@ LAST = 0.999           # linear and cosine stop here: at t = 1 nothing of the da
 
 def _check_horizon(owner) -> None:
     if isinstance(owner.horizon, bool) or not 0 < owner.horizon < 1:
-        raise ValueError(f"{type(owner).__name__} runs to a horizon above 0 and below 1, where its m is 0 and its "
-                         f"drift rate infinite; got horizon={owner.horizon!r}, try {LAST}")
+        raise ValueError(f"{type(owner).__name__} runs to a horizon above 0 and below 1, where its m is 0 and "
+                         f"its drift rate infinite; got horizon={owner.horizon!r}, try {LAST}")
 
 
 @dataclass(frozen=True)

@@ -50,9 +50,9 @@ def race(process, score, x: Tensor, n: Tensor, end: float, z: Tensor) -> tuple[T
 class StepsRace:
     """Five modes in the plane: two samplers with the exact score in N steps, and a one-step map in training.
 
-    The map is a consistency model, distilled from the exact flow. With the boundary condition its target is held
-    still. Without it nothing says where paths end; then the gradient goes through both sides of the loss, and
-    the map becomes a constant. (Held still, an unanchored target is chased without end: the loss grows.)
+    The map is a consistency model, distilled from the exact flow. With the boundary condition its target is
+    held still. Without it nothing says where paths end; then the gradient goes through both sides of the loss,
+    and the map becomes a constant. (Held still, an unanchored target is chased without end: the loss grows.)
     """
     boundary: str = knob("f(x, 0) = x", choices=tuple(BOUNDARY), label="boundary condition")
     live = {"n": Knob(4, low=1, high=MOST, scale="log", label="steps N of the samplers"),
