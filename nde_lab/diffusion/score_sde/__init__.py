@@ -25,5 +25,5 @@ from nde_lab.diffusion.score_sde.steps import SamplerSteps
 
 __all__ = ["KINDS", "OU", "PROCESSES", "VE", "VP", "Coefficients", "Film", "Likelihood", "LikelihoodRing",
            "Mixture", "Process", "SamplerSteps", "ScoreLine", "ScoreRing", "SubVP", "WrongStart", "as_score",
-           "convert", "divergence", "dsm_loss", "early_times", "euler_sample", "langevin_correct", "log_likelihood",
-           "predict_correct", "predictor_corrector"]
+           "convert", "divergence", "dsm_loss", "early_times", "euler_sample", "langevin_correct",
+           "log_likelihood", "predict_correct", "predictor_corrector"]

@@ -77,8 +77,12 @@ def langevin_correct(process: Process, score, t, h, x: Tensor, z: Tensor, *, snr
 
 
 def predict_correct(process: Process, score, t, before, x: Tensor, z: Tensor,
-                    z_correct: Tensor | None = None, *, snr=SNR, predictor: str = "reverse diffusion", noise=1.0) -> Tensor:
-    """One turn of ``predictor_corrector``: from t to before < t, then a corrector there if z_correct is given."""
+                    z_correct: Tensor | None = None, *, snr=SNR, predictor: str = "reverse diffusion",
+                    noise=1.0) -> Tensor:
+    """One turn of ``predictor_corrector``: from t to before < t, then a corrector there if z_correct is given.
+
+    Raises ValueError for an unknown predictor.
+    """
     if predictor not in PREDICTORS:
         raise ValueError(f"predictor must be one of {', '.join(PREDICTORS)}, got {predictor!r}")
     x = PREDICTORS[predictor](process, score, t, before, x, z, noise)

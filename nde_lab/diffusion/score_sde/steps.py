@@ -77,8 +77,8 @@ class SamplerSteps:
         done = {"count": data["count"][at][0], "width": self.spread(data, x),
                 "flow_width": self.spread(data, flow)}
         done = {n: torch.where(last > 0, v, state[n]) for n, v in done.items()}
-        return {"start": state["start"], "x": x, "flow": flow, "k": state["k"] + 1} | done, done | {
-            "ok": torch.isfinite(x).all(1)}
+        state = {"start": state["start"], "x": x, "flow": flow, "k": state["k"] + 1} | done
+        return state, done | {"ok": torch.isfinite(x).all(1)}
 
     @staticmethod
     def spread(data, x):
@@ -87,7 +87,8 @@ class SamplerSteps:
         return (squares.amin(1).mean() / 2).sqrt()
 
     def observe(self, data, state, noise, live):
-        return {"x1": state["x"][:, 0], "x2": state["x"][:, 1], "mean1": data["means"][:, 0], "mean2": data["means"][:, 1]}
+        return {"x1": state["x"][:, 0], "x2": state["x"][:, 1], "mean1": data["means"][:, 0],
+                "mean2": data["means"][:, 1]}
 
     def view(self):
         return View([

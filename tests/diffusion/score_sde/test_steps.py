@@ -43,8 +43,8 @@ def test_the_default_run_shows_check_3_of_the_notes():
 
 
 def test_a_corrector_too_strong_blurs():
-    """Langevin steps of size 2 r^2 v settle at the variance v / (1 - r^2); one a time comes near it."""
-    assert 0.25 < ended(snr=0.8, noise=0.0)[100][0] < 0.2 / 0.6 * 1.1
+    """Langevin steps of size 2 r^2 v settle at the variance v / (1 - r^2); one a time goes part of the way."""
+    assert 0.225 < ended(snr=0.8, noise=0.0)[100][0] < 0.2 / 0.6
 
 
 def test_a_silent_sampler_is_the_flow():
