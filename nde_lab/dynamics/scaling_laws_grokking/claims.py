@@ -70,7 +70,7 @@ def energy_maxima_are_single_frequency() -> Verdict:
             pure += list((share[0].argmax(0) == share[1].argmax(0)) & (share.max(1).min(0) > 0.999))
             split += list(W[:M].square().sum(0).numpy())
         rows[f"M = {M}"] = [float(np.mean(pure)), float(np.abs(np.array(split) - 0.5).max().round(6))]
-        holds = holds and np.mean(pure) >= 0.99
+        holds = holds and float(np.mean(pure)) >= 0.99
     return Verdict(rows, "at least 99 % of the ascents end with > 99.9 % of each half's power in one frequency, "
                          "the same for both", holds,
                    unit="fraction of 200 ascents; largest deviation of the first half's power from 1/2",
@@ -93,7 +93,7 @@ def stated_energy_values() -> Verdict:
         if (won == M / 2).any():
             rows[f"M = {M}, alternating"] = [float(v.round(6)) for v in
                                              ((E[won == M / 2] / M).min(), (E[won == M / 2] / M).max())]
-    return Verdict(rows, "E / M = 1/16 = 0.0625 and 1/8 = 0.125, within 1 %", worst < 0.01,
+    return Verdict(rows, "E / M = 1/16 = 0.0625 and 1/8 = 0.125, within 1 %", bool(worst < 0.01),
                    unit="smallest and largest energy / M",
                    note="Exactly four times the stated values: M/4 and M/2. The ratio of 2 is right. The stated "
                         "ones belong to inputs scaled by 1/sqrt 2; nothing else in the paper hangs on them.")

@@ -99,6 +99,19 @@ def signal(F: Tensor, Y: Tensor) -> Tensor:
     return Y @ (Y.T @ project(F))
 
 
+def sent_back_sizes(F: Tensor, R: Tensor, V: Tensor, Y: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+    """(|G_F|, the part of G_F along the signal Y Y^T F), both 0-d, for G_F = R V^T with residuals R (pairs, M).
+
+    Rows of unseen pairs are zero in R. Nothing of the size pairs x K is formed but F itself: with A = Y^T F,
+    <G_F, Y A> = <Y^T R V^T, A>, and |G_F|^2 is the sum of (R^T R)(V^T V) entry by entry.
+    """
+    Yc = centred(Y, seen)
+    A = Yc.T @ F
+    size = ((R.T @ R) * (V.T @ V)).sum().clamp(min=0.0).sqrt()
+    along = (((Yc.T @ R) @ V.T) * A).sum() / (((Yc.T @ Yc) @ A) * A).sum().sqrt()
+    return size, along
+
+
 def cosine(A: Tensor, B: Tensor) -> float:
     """Cosine of the angle between two matrices taken as vectors."""
     return float((A * B).sum() / (A.norm() * B.norm()))

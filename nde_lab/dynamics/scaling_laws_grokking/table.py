@@ -30,6 +30,11 @@ def grok(*, seed: int, steps: int, settle: int = 0, **knobs) -> dict[str, float]
     return found | {"final": float(last["test"])}
 
 
+def shown(steps: list) -> list:
+    """Steps for a table: infinity becomes "never"."""
+    return ["never" if step == NEVER else step for step in steps]
+
+
 @claim(paper=PAPER, where="Fig 3", cost="long", seeds=5, uses=USES,
        says="with weight decay the network groks: it remembers first and generalises much later")
 def decay_groks() -> Verdict:
@@ -37,7 +42,7 @@ def decay_groks() -> Verdict:
     rows, delays, final = {}, [], []
     for seed in range(5):
         got = grok(seed=seed, steps=1000, settle=200)
-        rows[f"seed {seed}"] = [got["train"], got["test"], round(got["final"], 4)]
+        rows[f"seed {seed}"] = [*shown([got["train"], got["test"]]), round(got["final"], 4)]
         delays.append(got["test"] / got["train"])
         final.append(got["final"])
     rows["median delay"] = statistics.median(delays)
@@ -63,7 +68,7 @@ def delay_is_a_power_of_decay() -> Verdict:
     rows, x, y = {}, [], []
     for decay in (2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3):
         steps = [grok(seed=seed, steps=4000, weight_decay=decay)["test"] for seed in range(3)]
-        rows[f"η = {decay:g}"] = steps
+        rows[f"η = {decay:g}"] = shown(steps)
         x.append(math.log(decay))
         y.append(float(np.mean(np.log(steps))))
     slope = float(np.polyfit(x, y, 1)[0]) if np.isfinite(y).all() else math.nan
@@ -75,27 +80,43 @@ def delay_is_a_power_of_decay() -> Verdict:
 
 
 @claim(paper=PAPER, where="Fig 3", cost="long", seeds=3, uses=USES,
-       says="|G_F| is larger with weight decay; the output layer moves first, the input layer later")
+       says="around epoch 100 |G_F| is larger with weight decay than without")
 def decay_keeps_the_gradient_alive() -> Verdict:
-    """Z23, p = 0.5, 400 steps: mean |G_F| over steps 80-120 and at the end, with decay 2e-4 and without; how far V
-    and W have moved, relative to their start, after 5 steps."""
+    """Z23, p = 0.5, decay 2e-4 and none: |G_F| and its part along Y Y^T F, for a small learning rate (0.002, mean of
+    steps 150-250) and the default one (0.01, steps 80-120)."""
+    rows, holds = {}, True
+    for lr, first, last in ((0.002, 150, 250), (0.01, 80, 120)):
+        for seed in range(3):
+            sizes = {}
+            for decay in (2e-4, 0.0):
+                made = run(GroupArithmetic, {"weight_decay": decay, "lr": lr}, seed=seed, steps=last)
+                infos = [made.step() for _ in range(last)][first:]
+                sizes[decay] = [statistics.mean(float(i[n]) for i in infos) for n in ("G_F", "along")]
+            ratios = [sizes[2e-4][i] / sizes[0.0][i] for i in range(2)]
+            rows[f"lr = {lr:g}, seed {seed}"] = [float(f"{r:.3g}") for r in ratios]
+            holds = holds and ratios[0] > 1
+    return Verdict(rows, "|G_F| with decay over |G_F| without above 1, at both learning rates and on every seed", holds,
+                   unit="with decay over without: |G_F|; its part along Y Y^T F",
+                   note="At the larger rate Adam's own jitter fills G_F when there is no decay: the size hardly "
+                        "differs, the part along the signal does.")
+
+
+@claim(paper=PAPER, where="Fig 3", cost="long", seeds=3, uses=USES,
+       says="the output layer moves first, the input layer later")
+def output_layer_moves_first() -> Verdict:
+    """Z23, p = 0.5, defaults: |change since the start| / |start| of V and W, after 5 steps and after 600."""
     rows, holds = {}, True
     for seed in range(3):
-        size, moved = {}, []
-        for decay in (2e-4, 0.0):
-            made = run(GroupArithmetic, {"weight_decay": decay}, seed=seed, steps=400)
-            start, G_F = dict(made.state), []
-            for k in range(400):
-                G_F.append(float(made.step()["G_F"]))
-                if k == 4 and decay:
-                    moved = [float((made.state[n] - start[n]).norm() / start[n].norm()) for n in "VW"]
-            size[decay] = [statistics.mean(G_F[80:120]), statistics.mean(G_F[360:])]
-        ratios = [size[2e-4][i] / size[0.0][i] for i in range(2)]
-        rows[f"seed {seed}"] = [round(v, 2) for v in (*ratios, *moved)]
-        holds = holds and min(ratios) > 1 and moved[0] > moved[1]
-    return Verdict(rows, "both ratios above 1; V moves farther than W", holds,
-                   unit="|G_F| with decay over without: around step 100, around step 380; relative change of V and "
-                        "of W after 5 steps")
+        made, moved = run(GroupArithmetic, seed=seed, steps=600), []
+        start = dict(made.state)
+        for k in range(600):
+            made.step()
+            if k + 1 in (5, 600):
+                moved += [float((made.state[n] - start[n]).norm() / start[n].norm()) for n in "VW"]
+        rows[f"seed {seed}"] = [round(v, 2) for v in moved]
+        holds = holds and moved[0] > 2 * moved[1]
+    return Verdict(rows, "after 5 steps V has moved more than twice as far as W", holds,
+                   unit="relative change of V, W after 5 steps; of V, W after 600")
 
 
 @claim(paper=PAPER, where="Figs 14-17", cost="long", seeds=3, uses=USES,
@@ -106,39 +127,41 @@ def zero_start_is_faster() -> Verdict:
     for name in ("Z31", "Z41"):
         plain, zero = ([grok(group=name, p=0.4, lr=0.005, zero_start=z, seed=seed, steps=1500)["test"]
                         for seed in range(3)] for z in (False, True))
-        rows[f"{name}: V random"], rows[f"{name}: V = 0"] = plain, zero
+        rows[f"{name}: V random"], rows[f"{name}: V = 0"] = shown(plain), shown(zero)
         holds = holds and max(zero) < min(plain)
     return Verdict(rows, "every run from V = 0 is faster than every run from a random V", holds,
                    unit="step of 95 % test accuracy, 3 seeds")
 
 
-@claim(paper=PAPER, where="Figs 6, 7", cost="long", seeds=4, uses=USES,
+@claim(paper=PAPER, where="Figs 6, 7", cost="long", seeds=3, uses=USES,
        says="near the boundary a small learning rate groks where a larger one memorises (M = 127, 20 %, Adam)")
 def small_steps_win_near_the_boundary() -> Verdict:
-    """Z17, p = 0.44 (the line is at 0.458), decay 2e-4, lr x steps = 8: final test accuracy."""
+    """Z17, p = 0.44 (the line is at 0.458), decay 2e-4, 4000 steps each: final test accuracy."""
     rows, means = {}, []
     for lr in (0.002, 0.005, 0.02):
-        final = [grok(group="Z17", p=0.44, lr=lr, seed=seed, steps=round(8 / lr), settle=10**6)["final"]
-                 for seed in range(4)]
+        final = [grok(group="Z17", p=0.44, lr=lr, seed=seed, steps=4000, settle=4000)["final"]
+                 for seed in range(3)]
         rows[f"lr = {lr:g}"] = [round(f, 3) for f in final]
         means.append(float(np.mean(final)))
     return Verdict(rows, "mean test accuracy falls with the learning rate", means[0] > means[1] > means[2],
-                   unit="final test accuracy, 4 seeds", note="Another modulus and other rates than the paper's.")
+                   unit="final test accuracy, 3 seeds", note="Another modulus and other rates than the paper's.")
 
 
 @claim(paper=PAPER, where="Thm 8, Fig 8", cost="long", seeds=3, uses=USES,
        says="Muon helps when there are few hidden units")
 def muon_with_few_units() -> Verdict:
-    """Z23, p = 0.6, K = 32, 64; W by Adam or by Muon, V by Adam; the best of learning rates 0.005, 0.01, 0.02."""
+    """Z23, p = 0.6, K = 24, 32; W by Adam or by Muon, V by Adam; the best of learning rates 0.01, 0.02, 0.05."""
     rows, holds = {}, True
-    for K in (32, 64):
+    for K in (24, 32):
         best = {}
         for optimizer in ("adam", "muon"):
-            tried = {lr: [grok(K=K, p=0.6, optimizer=optimizer, lr=lr, seed=seed, steps=3000)["test"]
-                          for seed in range(3)] for lr in (0.005, 0.01, 0.02)}
+            tried = {lr: [grok(K=K, p=0.6, optimizer=optimizer, lr=lr, seed=seed, steps=2000)["test"]
+                          for seed in range(3)] for lr in (0.01, 0.02, 0.05)}
             lr = min(tried, key=lambda v: statistics.median(tried[v]))
-            rows[f"K = {K}, {optimizer}, lr = {lr:g}"] = tried[lr]
+            rows[f"K = {K}, {optimizer}, lr = {lr:g}"] = shown(tried[lr])
             best[optimizer] = statistics.median(tried[lr])
         holds = holds and best["muon"] < best["adam"]
     return Verdict(rows, "the median step of 95 % test accuracy is smaller with Muon, at both widths", holds,
-                   unit="step of 95 % test accuracy, 3 seeds (Infinity: not in 3000)")
+                   unit="step of 95 % test accuracy, 3 seeds",
+                   note="The paper argues from a model of how units collect modes, at widths where some go missing; "
+                        "we saw no gain in this small task.")

@@ -13,13 +13,13 @@ import torch
 from nde_lab import muon, optimizers
 from nde_lab.autodiff import value_and_grad
 from nde_lab.dynamics.scaling_laws_grokking.groups import group, modes
-from nde_lab.dynamics.scaling_laws_grokking.model import ACTS, act, centred, preactivation, targets
+from nde_lab.dynamics.scaling_laws_grokking.model import ACTS, act, preactivation, sent_back_sizes, targets
 from nde_lab.experiment import Draws, Knob, Plan, experiment, knob
 from nde_lab.random import Permutation, Uniform
 from nde_lab.views import Axis, HeatMap, Line, Panel, View
 
 PAPER = "provable-scaling-laws-grokking"
-GROUPS = ("Z11", "Z12", "Z13", "Z17", "Z23", "Z31", "Z41", "Z5xZ5", "D11", "S4")
+GROUPS = ("Z11", "Z12", "Z17", "Z19", "Z23", "Z31", "Z41", "Z5xZ5", "D11", "S4")
 
 
 @experiment(paper=PAPER)
@@ -75,25 +75,18 @@ class GroupArithmetic:
         return (state["order"] < live["p"] * self.M**2).to(live["p"].dtype)
 
     def loss(self, params, Y, seen):
-        """(loss, outputs (M^2, M)): squared error of class-centred outputs, averaged over the seen pairs.
-
-        "probe" (M^2, K), if there, is added to the features: its gradient is that of the features, -G_F.
-        """
+        """(loss, (features F, errors)): squared error of class-centred outputs, averaged over the seen pairs."""
         F = act(self.act, preactivation(params["W"]))
-        if "probe" in params:
-            F = F + params["probe"]
         out = F @ params["V"]
-        out = out - out.mean(1, keepdim=True)
-        error = (out - Y + 1 / self.M).square().sum(1)
-        return (seen * error).sum() / seen.sum(), out
+        error = out - out.mean(1, keepdim=True) - Y + 1 / self.M
+        return (seen * error.square().sum(1)).sum() / seen.sum(), (F, error)
 
     def step(self, data, state, noise, live):
         Y, seen = data["Y"], self.seen(state, live)
         params = {n: state[n] for n in ("W", "V")}
-        probe = torch.zeros((self.M**2, self.K), dtype=Y.dtype)
-        (loss, out), grads = value_and_grad(lambda q: self.loss(q, Y, seen), params | {"probe": probe},
-                                            has_aux=True)
-        G_F = grads.pop("probe")
+        (loss, (F, error)), grads = value_and_grad(lambda q: self.loss(q, Y, seen), params, has_aux=True)
+        residual = -2 * seen[:, None] * error / seen.sum()          # -d loss / d outputs; G_F = residual V^T
+        G_F, along = sent_back_sizes(F, residual, params["V"], Y, seen)
         knobs = {"lr": live["lr"], "weight_decay": live["weight_decay"]}
         if self.optimizer == "adam":
             new, memory = optimizers.adam(params, grads, state, **knobs)
@@ -101,10 +94,11 @@ class GroupArithmetic:
             new, memory = optimizers.adam({"V": params["V"]}, grads, state, **knobs)
             moved, more = muon.muon({"W": params["W"]}, grads, state, **knobs)
             new, memory = new | moved, memory | more
-        right = ((out * Y).sum(1) > (out - 1e6 * Y).amax(1)).to(Y.dtype)      # above every other class
+        guess = error + Y                                            # the outputs, up to a constant in each row
+        right = ((guess * Y).sum(1) > (guess - 1e6 * Y).amax(1)).to(Y.dtype)      # above every other class
         power = self.power(data, new["W"])
         info = {"loss": loss, "train": (seen * right).sum() / seen.sum(),
-                "test": ((1 - seen) * right).sum() / (1 - seen).sum(), "G_F": (G_F * G_F).sum().sqrt(),
+                "test": ((1 - seen) * right).sum() / (1 - seen).sum(), "G_F": G_F, "along": along.clamp(min=1e-7),
                 "purity": power.amax(0).sum() / power.sum(),
                 "ok": torch.isfinite(loss) & torch.isfinite(new["W"]).all()}
         return {"order": state["order"], **new, **memory}, info
@@ -137,11 +131,12 @@ class GroupArithmetic:
                   alt="Accuracy over steps, step axis logarithmic. On seen pairs it is 1 after about ten steps; on "
                       "unseen pairs it stays near chance for hundreds of steps and then jumps to 1. Purity, the "
                       "share of the units' power in their strongest mode, rises from a quarter towards 1."),
-            Panel("What the output layer sends back", steps, Axis("|G_F|", scale="log", low=1e-6, high=1),
-                  [Line("history.step", "history.G_F", role="ode", label="|G_F|")],
-                  alt="Size of the gradient at the hidden units, both axes logarithmic. It falls by twenty while "
-                      "the seen pairs are learned, and then, with weight decay, stays level; without, it falls "
-                      "on towards zero."),
+            Panel("What the output layer sends back", steps, Axis("size", scale="log", low=1e-5, high=1),
+                  [Line("history.step", "history.G_F", role="ode", label="|G_F|"),
+                   Line("history.step", "history.along", role="accent", label="its part along the signal")],
+                  alt="Size of the gradient at the hidden units, and of its part along the signal, both axes "
+                      "logarithmic. Both fall by twenty while the seen pairs are learned. Then, with weight decay, "
+                      "they stay level; without, the part along the signal falls a hundred times further."),
             Panel("Units: power by mode", Axis(f"hidden unit, the strongest {min(self.shown, self.K)}"),
                   Axis("mode (frequency)"), [HeatMap("share", "unit", "mode", label="share", low=0, high=1)],
                   alt="Heat map, one column per hidden unit, one row per mode. At first every column is a smear; "
