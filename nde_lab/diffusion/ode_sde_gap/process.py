@@ -2,7 +2,8 @@
 
 Ornstein-Uhlenbeck in the paper's units (Deveney et al. 2023, section on experiments): dX = -X dt + dW, so that
 X_t given x_0 is N(e^{-t} x_0, sigma_t^2) with sigma_t^2 = (1 - e^{-2t}) / 2, and the stationary law pi is
-N(0, 1/2).
+N(0, 1/2). Kernel and mixtures are those of ``score_sde``; here are the times, the quantiles and the refusals
+that exact laws on the line need.
 """
 from __future__ import annotations
 
@@ -12,16 +13,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nde_lab.diffusion.score_sde import mixtures, processes
+
 STATIONARY = 0.5                  # variance of pi
 
 
 @dataclass(frozen=True)
-class OU:
+class OU(processes.OU):
     """dX = -X dt + dW on [0, horizon]; samplers run from ``horizon`` (law pi) back to ``end`` > 0.
 
-    At t = 0 the noise level is 0 and the score of the transition kernel is infinite, hence ``end``.
+    ``mean(t)`` is e^{-t}, what is left of x_0, and ``std(t)`` sigma_t. At t = 0 the noise level is 0 and the
+    score of the transition kernel is infinite, hence ``end``.
     """
-    horizon: float = 3.0
     end: float = 1e-2
 
     def __post_init__(self):
@@ -35,23 +38,13 @@ class OU:
         if not (0 <= low and high <= self.horizon):
             raise ValueError(f"times run from 0 to the horizon {self.horizon:g}, got {low:g} to {high:g}")
 
-    def scale(self, t: Tensor) -> Tensor:
-        """e^{-t}: what is left of x_0 at time t."""
-        return torch.exp(-t)
-
-    def noise(self, t: Tensor) -> Tensor:
-        """sigma_t, the standard deviation of the transition kernel."""
-        return torch.sqrt(-torch.expm1(-2 * t) / 2)
-
     def clock(self, u: Tensor) -> Tensor:
         """u in [0, 1] -> end + (horizon - end) u^2: times that are dense near the data."""
         return self.end + (self.horizon - self.end) * u**2
 
     def grid(self, steps: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """The sampler's times (steps + 1,): from the horizon down to ``end``, by ``clock``."""
-        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-            raise ValueError(f"a sampler takes a whole number of steps, at least 1, got {steps!r}")
-        return self.clock(torch.linspace(1, 0, steps + 1, dtype=torch.float64)).to(dtype)
+        return self.times(steps, self.end, power=2).to(dtype)
 
 
 @dataclass(frozen=True)
@@ -65,17 +58,11 @@ class Mixture:
             raise ValueError("a mixture needs at least one centre and std > 0, got "
                              f"{len(self.centres)} centres and std={self.std}; a point mass has no density")
 
-    def _parts(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Centres (K,) broadcast on a new last axis, and the variance of a part at time t (0-d or as like)."""
-        left = torch.exp(-t).unsqueeze(-1)
-        centres = left * torch.tensor(self.centres, dtype=like.dtype)
-        return centres, (self.std**2 * left**2 - torch.expm1(-2 * t).unsqueeze(-1) / 2)
-
     def log_density(self, x: Tensor, t: Tensor) -> Tensor:
-        """log p_t(x). x (...), t 0-d or of x's shape -> x's shape. Differentiable in both."""
-        centres, variance = self._parts(t, x)
-        exponent = -(x.unsqueeze(-1) - centres) ** 2 / (2 * variance) - torch.log(2 * math.pi * variance) / 2
-        return torch.logsumexp(exponent, -1) - math.log(len(self.centres))
+        """log p_t(x). x (...), t 0-d or of x's shape -> x's shape. Differentiable in both, in t above 0."""
+        law = mixtures.Mixture.of(list(self.centres), self.std, dtype=x.dtype)
+        t = t.reshape(-1, 1) if t.dim() else t
+        return law.marginal_log_density(processes.OU(), t, x.reshape(-1, 1)).reshape(x.shape)
 
     def quantiles(self, u: Tensor, t: float) -> Tensor:
         """F_t^{-1}(u) by bisection, u (n,) in (0, 1) -> (n,) float64, to 1e-12."""
@@ -83,7 +70,9 @@ class Mixture:
         if not bool(((u > 0) & (u < 1)).all()):
             raise ValueError(f"quantiles are asked at levels between 0 and 1, got {float(u.min()):g} to "
                              f"{float(u.max()):g}")
-        centres, variance = self._parts(torch.tensor(float(t), dtype=torch.float64), u)
+        at = processes.OU(horizon=max(1.0, t))
+        centres = at.mean(t) * torch.tensor(self.centres, dtype=torch.float64)
+        variance = (at.mean(t) * self.std).square() + at.std(t).square()
         reach = float(centres.abs().max() + 12 * variance.sqrt())
         low, high = torch.full_like(u, -reach), torch.full_like(u, reach)
         for _ in range(60):

@@ -34,8 +34,8 @@ def losses(net: Potential, params: Tensors, ou: OU, noise: Tensors) -> tuple[Ten
     """Denoising loss and mean squared residual of every model, (M,) each; noise: one update's draws, with the
     data points "x0" made of them."""
     t = ou.clock(noise["u"])
-    sigma = ou.noise(t)
-    x = ou.scale(t) * noise["x0"] + sigma * noise["z"]
+    sigma = ou.std(t)
+    x = ou.mean(t) * noise["x0"] + sigma * noise["z"]
     denoising = (sigma * net.score(params, x, t) + noise["z"]).square().mean(-1)
     x, t = noise["box"], ou.clock(noise["box_u"])
     jet = net.jet(params, x, t)

@@ -29,9 +29,9 @@ def train(weights, *, rounds=4):
 def test_the_denoising_loss_has_the_true_score_as_its_minimum():
     """For one Gaussian the score is linear; of its multiples the factor 1 is best, and leaves 1 - sigma^2 / v."""
     mixture, t = Mixture((0.0,), 0.5), torch.tensor(0.3)
-    sigma, v = OU1.noise(t), 0.25 * OU1.scale(t) ** 2 + OU1.noise(t) ** 2
+    sigma, v = OU1.std(t), 0.25 * OU1.mean(t) ** 2 + OU1.std(t) ** 2
     z = sample(tr.batch_draws(mixture, 40), seed=1, stream="step")
-    x = OU1.scale(t) * mixture.sample(z["which"], z["data_z"]) + sigma * z["z"]
+    x = OU1.mean(t) * mixture.sample(z["which"], z["data_z"]) + sigma * z["z"]
     loss = {c: float((sigma * (-c * x / v) + z["z"]).square().mean()) for c in (0.7, 1.0, 1.3)}
     assert loss[1.0] < min(loss[0.7], loss[1.3])
     assert loss[1.0] == pytest.approx(float(1 - sigma**2 / v), rel=0.05)
