@@ -1,4 +1,5 @@
-"""Fixed steps of an explicit method with nothing to decide on the way: one clock, no row of its own.
+"""Fixed steps of an explicit method with nothing to decide on the way: one clock for all; forwards, and back
+for the adjoint.
 
 ``ode_march`` does the same and more (rows, counts, events, adjoints), at the price of some numpy in every step;
 for a small network that is a third of the time.
@@ -43,6 +44,39 @@ def fixed_steps(f, y0: Tensor, plan: np.ndarray, times: np.ndarray, table: Table
             j += 1
         y = after
     return torch.stack(out)
+
+
+def fixed_adjoint(f, y: Tensor, a: Tensor, plan: np.ndarray, table: Tableau,
+                  params) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """The adjoint equation along ``plan``, state and adjoint by the same steps: both at its end, and the
+    integrals of -a^T df/dparams over it.
+
+    f, plan: as in ``fixed_steps``. y, a: state and adjoint at plan[0]. params: what to differentiate for.
+    """
+    lengths, totals = plan[1:] - plan[:-1], [torch.zeros_like(p) for p in params]
+    rows, result = [None, *(_Weights(row) for row in table.a[1:])], _Weights(table.b)
+    for clock, h in zip(_clocks(plan, lengths, table.c, y), lengths.tolist(), strict=True):
+        slopes, pulled = [], []
+        for t, row, w in zip(clock, rows, table.b, strict=True):
+            at, b = (y, a) if row is None else (row.add(y, h, slopes), row.add(a, -h, pulled))
+            with torch.enable_grad():
+                at = at.detach().requires_grad_()
+                slope = f(t, at)
+                dy, *dparams = pull((slope * b).sum(), [at, *params])
+            slopes.append(slope.detach())
+            pulled.append(dy)
+            for total, g in zip(totals, dparams, strict=True):
+                total.add_(g, alpha=-h * w)
+        y, a = result.add(y, h, slopes), result.add(a, -h, pulled)
+    return y, a, totals
+
+
+def pull(value: Tensor, inputs, keep: bool = False) -> list[Tensor]:
+    """The gradient of a 0-d tensor; zeros where it does not depend on an input."""
+    if not value.requires_grad:
+        return [torch.zeros_like(v) for v in inputs]
+    found = torch.autograd.grad(value, inputs, allow_unused=True, retain_graph=keep)
+    return [torch.zeros_like(v) if g is None else g for g, v in zip(found, inputs, strict=True)]
 
 
 class _Weights:

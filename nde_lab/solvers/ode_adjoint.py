@@ -7,6 +7,7 @@ grow with the steps; the gradient is that of the exact solution up to the tolera
 """
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,8 @@ from torch import Tensor
 
 from nde_lab.autodiff import value_and_grad
 from nde_lab.solvers.dense import Record, between
+from nde_lab.solvers.fixed_steps import fixed_adjoint, pull
+from nde_lab.solvers.methods import Explicit
 from nde_lab.solvers.ode_march import ARRIVED, EVENT, March, clocks, march
 from nde_lab.solvers.solution import SolverError
 from nde_lab.status import Status
@@ -39,14 +42,6 @@ def ode_vjp(f, t, y: Tensor, params, a: Tensor):
         out = f(t, at)
         grads = pull((out * a.detach()).sum(), [at, *params])
     return out.detach(), grads[0], grads[1:]
-
-
-def pull(value: Tensor, inputs, keep: bool = False) -> list[Tensor]:
-    """The gradient of a 0-d tensor; zeros where it does not depend on an input."""
-    if not value.requires_grad:
-        return [torch.zeros_like(v) for v in inputs]
-    found = torch.autograd.grad(value, inputs, allow_unused=True, retain_graph=keep)
-    return [torch.zeros_like(v) if g is None else g for g, v in zip(found, inputs, strict=True)]
 
 
 @dataclass
@@ -190,8 +185,15 @@ class _Back:
         settings = dict(settings)
         method, dt = settings.pop("method"), settings.pop("dt")
         if not method.adaptive or dt is not None:
-            settings["plan"] = settings.pop("steps")(leg, dt)
+            settings["plan"] = plan = settings.pop("steps")(leg, dt)
             settings["shared"] = settings["shared"] and bool((leg == leg[:1]).all())
+            bare = isinstance(method, Explicit) and not method.fsal and settings.get("event") is None
+            if bare and settings["shared"]:
+                y0, a0, totals = fixed_adjoint(self.f, y, a, plan[:, 0], method.table, self.params)
+                if math.isfinite(y0.sum() + a0.sum()):               # else march, to say where it went wrong
+                    for total, part in zip(self.totals, totals, strict=True):
+                        total += part
+                    return a0, None
         else:
             settings.pop("steps")
             if first is None or (first <= 0).any():

@@ -94,3 +94,25 @@ def test_tables_here_have_the_weights_that_the_loop_divides_by():
     """The bare loop keeps ratios to a row's first weight that is not zero: there is one in every row."""
     for table in TABLEAUS.values():
         assert all(any(row) for row in table.a[1:]) and any(table.b)
+
+
+@pytest.mark.parametrize("method", FIXED)
+@pytest.mark.parametrize("t", [T, T.flip(0)], ids=["forward", "backward"])
+def test_the_adjoint_is_theirs_to_rounding(method, t):
+    """State, adjoint and the parameters' integral by the same steps, leg by leg."""
+    def gradients(lib):
+        f, y0 = Field(), Y0.clone().requires_grad_()
+        y = lib.odeint_adjoint(f, y0, t, method=method, options={"step_size": 0.07})
+        return torch.autograd.grad((y ** 2).sum(), (y0, *f.parameters()))
+    for got, want in zip(gradients(ours), gradients(torchdiffeq), strict=True):
+        close(got, want, rtol=1e-11, atol=1e-11)
+
+
+def test_an_adjoint_that_cannot_run_back_says_where():
+    """A field with a hole that only the finer steps of the way back meet."""
+    def f(t, y):
+        return torch.where(t == 4.5, torch.nan, -0.1 * y)
+    y = ours.odeint_adjoint(f, torch.ones(1, requires_grad=True), torch.tensor([0.0, 5.0]), method="euler",
+                            adjoint_params=(), options={"step_size": 1.0}, adjoint_options={"step_size": 0.5})
+    with pytest.raises(ours.SolverError, match=r"The adjoint's solve back .* ended at t = 4\.\d* in row 0"):
+        y[-1].sum().backward()
