@@ -9,7 +9,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Knob:
-    """A value that a reader may turn: a range (low, high; linear or log scale), or a list of choices."""
+    """A value that a reader may turn: a range (low, high; linear or log scale), or a list of choices.
+
+    restarts: for a live knob that is felt only when a run starts, or whose move would leave a picture half of the
+    old value and half of the new: a widget begins the run again when it is moved.
+    """
     default: Any
     low: float | None = None
     high: float | None = None
@@ -18,6 +22,7 @@ class Knob:
     label: str = ""
     unit: str = ""
     help: str = ""
+    restarts: bool = False
 
     def __post_init__(self):
         if self.scale not in ("linear", "log"):

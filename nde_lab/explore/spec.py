@@ -142,6 +142,7 @@ def _knob_dict(name: str, k: Knob, value: Any, live: bool) -> dict:
         "unit": k.unit,
         "help": k.help,
         "live": live,
+        "restarts": not live or k.restarts,
         "integer": integer,
     }
 

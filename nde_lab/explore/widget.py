@@ -189,7 +189,8 @@ class ExplorerWidget(anywidget.AnyWidget):
         )
         new = {n: v for n, v in made.values.items() if v != engine.knobs[n]}
         going = engine.frame is not None and engine.frame.status.kind == "running"
-        if seed is None and going and set(new) <= set(type(experiment).live):
+        moves = {n for n, k in type(experiment).live.items() if not k.restarts}
+        if seed is None and going and set(new) <= moves:
             engine.set_live(new)
         elif new or seed is not None or not going:
             engine.start(made.values, made.seed, view=PYTHON)

@@ -190,10 +190,11 @@ def page(browser, tmp_path):
         link=True,
         answers=True,
         context=None,
+        experiment=SineFit,
         **spec,
     ):
         made = explorer(
-            SineFit,
+            experiment,
             steps=100,
             width=8,
             **{"predict": "Will it *fit*?", "after": "Yes.", "title": "T", **spec},

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 
+from nde_lab.experiment import Knob, experiment
+from tests.toys import SineFit
+
 pytestmark = pytest.mark.browser
+
+
+@experiment(paper="toy")
+@dataclass(frozen=True)
+class Late(SineFit):
+    """Its live knob is felt when a run starts."""
+
+    live = {"lr": Knob(1e-2, low=1e-5, high=1.0, scale="log", restarts=True)}
 
 
 def move(page, knob, times=1, key="ArrowRight"):
@@ -35,6 +48,14 @@ def test_a_live_knob_moves_inside_the_run_and_a_fixed_one_restarts_it(page):
     )
 
 
+def test_a_live_knob_that_is_felt_at_the_start_only_begins_a_run_again(page):
+    p = page(experiment=Late)
+    move(p, "lr")
+    assert len(calls(p, "start")) == 2 and not calls(p, "set")
+    assert calls(p, "start")[-1]["knobs"]["lr"] > 0.01
+    assert "a new value starts a new run" in p.locator("[data-knob=lr]").get_attribute("title")
+
+
 def test_a_live_knob_restarts_a_finished_run(page):
     p = page()
     p.evaluate("answer(last('start').gen, 100, {kind: 'finished', sentence: 'finished: 100 steps'})")
@@ -56,6 +77,13 @@ def test_sliders_stop_at_the_values_that_the_engine_serves_and_keys_move_them_th
         seen.append(p.locator("[data-knob=width]").get_attribute("aria-valuetext"))
     assert seen == ["32", "32", "8", "4", "4"]
     assert calls(p, "start")[-1]["knobs"]["width"] == 4
+
+
+def test_choices_that_the_engine_does_not_serve_cannot_be_taken(page):
+    p = page(engines="() => Object.assign(fake('one')(), { snap: (k) => ({ ...k, act: 'tanh' }) })")
+    offered = p.locator("input[data-knob=act]").evaluate_all("all => all.map(r => !r.disabled)")
+    assert offered == [True, False]
+    assert all(page().locator("input[data-knob=act]").evaluate_all("all => all.map(r => !r.disabled)"))
 
 
 def test_frames_of_an_old_generation_are_not_drawn(page):

@@ -46,6 +46,7 @@ def test_spec_names_every_knob_and_its_kind():
     )
     assert (knobs["act"]["kind"], knobs["act"]["choices"]) == ("choice", ["tanh", "lipswish"])
     assert (knobs["lr"]["live"], knobs["width"]["live"]) == (True, False)
+    assert (knobs["lr"]["restarts"], knobs["width"]["restarts"]) == (False, True)
 
 
 def test_spec_is_json_and_survives_it():

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -90,6 +91,16 @@ def test_set_moves_live_knobs_in_the_run_and_restarts_for_fixed_ones(widget):
     assert [m["knobs"] for m in widget.sent if m["t"] == "knobs"][-1]["width"] == 16, "the sliders are told"
     expected = last(run(SineFit, {"width": 16, "lr": 0.02}, seed=5, steps=400))
     np.testing.assert_array_equal(widget.frame.arrays["y"], expected.arrays["y"])
+
+
+def test_set_begins_again_for_a_live_knob_that_is_felt_at_the_start_only(widget, monkeypatch):
+    monkeypatch.setitem(SineFit.live, "lr", replace(SineFit.live["lr"], restarts=True))
+    widget.set(seed=5)
+    wait(lambda: widget.frame is not None and widget.frame.step > 0)
+    widget.set(lr=0.02)
+    wait(lambda: widget.frame.knobs["lr"] == 0.02 and widget.frame.status.kind == "finished")
+    expected = last(run(SineFit, {"width": 8, "lr": 0.02}, seed=5, steps=400))
+    np.testing.assert_allclose(widget.frame.arrays["y"], expected.arrays["y"], atol=1e-4)  # compiled, maybe
 
 
 def test_set_refuses_what_the_knobs_refuse_and_changes_nothing(widget):

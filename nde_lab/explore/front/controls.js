@@ -48,14 +48,15 @@ export function positions(knob) {
 
 /**
  * One control: {node, value, set(value)}; `moved(value, turn)` is called on each change by the reader, not by `set`. A range
- * also has at(position), last and position; `turn` is the direction of a key press on it, 0 for a pointer.
+ * also has at(position), last and position; `turn` is the direction of a key press on it, 0 for a pointer. Choices have
+ * serves(can): those that the engine cannot serve are shown and cannot be taken.
  */
 export function control(knob, moved) {
   const make = { range: rangeControl, choice: choiceControl, toggle: toggleControl }[knob.kind];
   return make(knob, moved);
 }
 
-const hint = (knob) => [knob.help, knob.live ? "moves while it runs" : "a new value starts a new run"].filter(Boolean).join("; ");
+const hint = (knob) => [knob.help, !knob.restarts ? "moves while it runs" : "a new value starts a new run"].filter(Boolean).join("; ");
 const caption = (knob) => plainText(knob.label || knob.name.replaceAll("_", " "));
 
 function rangeControl(knob, moved) {
@@ -98,18 +99,20 @@ function rangeControl(knob, moved) {
 function choiceControl(knob, moved) {
   const words = knob.choices.map((c) => typeof c === "string" ? plainText(c.replaceAll("_", " ")) : numberText(c));
   const short = words.length <= 5 && words.join("").length <= 34;
-  const made = { value: knob.default, node: null, set: null };
+  const made = { value: knob.default, node: null, set: null, serves: null };
   const id = freshId();
   if (!short) {
     const select = element("select.ndl-select", { id, title: hint(knob), "data-knob": knob.name, "data-lm-suppress-shortcuts": "true" },
       ...words.map((w, i) => element("option", { value: i }, w)));
     select.addEventListener("change", () => { made.value = knob.choices[select.value]; moved(made.value); });
     made.set = (value) => { made.value = value; select.value = knob.choices.indexOf(value); };
+    made.serves = (can) => [...select.options].forEach((o, i) => { o.disabled = !can(knob.choices[i]); });
     made.node = element("div.ndl-control", {}, element("div.ndl-caption", {}, element("label", { for: id, title: hint(knob) }, caption(knob))), select);
   } else {
     const radios = words.map((w, i) => element("input", { type: "radio", name: id, id: `${id}-${i}`, value: i, "data-knob": knob.name,
       "data-lm-suppress-shortcuts": "true", onchange: () => { made.value = knob.choices[i]; moved(made.value); } }));
     made.set = (value) => { made.value = value; radios.forEach((r, i) => { r.checked = knob.choices[i] === value; }); };
+    made.serves = (can) => radios.forEach((r, i) => { r.disabled = !can(knob.choices[i]); });
     made.node = element("fieldset.ndl-control", { title: hint(knob) }, element("legend.ndl-caption", {}, caption(knob)),
       element("div.ndl-segments", {}, ...radios.map((r, i) => element("span.ndl-segment", {}, r, element("label", { for: r.id }, words[i])))));
   }

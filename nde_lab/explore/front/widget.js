@@ -32,7 +32,7 @@
 // THE SPEC, as JSON:
 //   { title, name, predict, after, alt, view: View.to_dict(), seed, autoplay,
 //     knobs: [{name, label, kind: "range" | "choice" | "toggle", low, high, scale, choices, default, unit, help,
-//              live: bool, integer: bool}],
+//              live: bool, restarts: bool (a move starts a new run), integer: bool}],
 //     controls: [names], plan: {steps, every}, engines: [names], still: data-URI or null }
 //
 // mount(el, spec, engines, {link, start}) puts a widget into `el`; `engines` is a list of functions (spec) -> engine, the
@@ -75,7 +75,7 @@ export function mount(el, spec, engines, { link = false, start = null, first = n
         adopt(snapped);
         if (same) return;
       } else values[name] = value;
-      if (spec.knobs.find((k) => k.name === name).live && (phase === "running" || phase === "paused")) engine.set({ gen, live: { [name]: value } });
+      if (!spec.knobs.find((k) => k.name === name).restarts && (phase === "running" || phase === "paused")) engine.set({ gen, live: { [name]: value } });
       else launch(false);
       badge();
     },
@@ -135,6 +135,7 @@ export function mount(el, spec, engines, { link = false, start = null, first = n
         engine.onframe = onframe;
         engine.onfail = onfail;
         engine.onadopt = ({ knobs, seed: s }) => { adopt(knobs); if (s != null) { seed = s; ui.seed.set(s); } };
+        for (const [name, c] of Object.entries(ui.controls)) c.serves?.((v) => !engine.snap || engine.snap({ ...values, [name]: v })[name] === v);
         badge();
         return true;
       } catch (error) {

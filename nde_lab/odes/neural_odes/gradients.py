@@ -54,8 +54,9 @@ class GradientErrors:
     run is one N.
     """
     method: str = knob("midpoint", choices=adjoints.SCHEMES, label="scheme")
-    live = {"horizon": Knob(1.0, low=0.5, high=4.0, label="horizon T"),
-            "scale": Knob(1.0, low=0.5, high=3.0, label="field strength", help="multiplies the field")}
+    live = {"horizon": Knob(1.0, low=0.5, high=4.0, label="horizon T", restarts=True),
+            "scale": Knob(1.0, low=0.5, high=3.0, label="field strength", help="multiplies the field",
+                          restarts=True)}
     plan = Plan(len(COUNTS), advice="shorten the horizon T or lower the field strength")
     batch, fine = 16, 160
 
@@ -133,8 +134,9 @@ class LorenzBackward:
     t}; backwards the direction that shrank blows up whatever is wrong, first of all rounding. A path that has
     left the picture (|y| > 200) is stopped. One step of the run is 4 steps back in time.
     """
-    live = {"horizon": Knob(1.0, low=0.2, high=4.0, label="horizon T"),
-            "kept": Knob(4.0, low=0.0, high=20.0, label="checkpoints", help="states kept on the way there")}
+    live = {"horizon": Knob(1.0, low=0.2, high=4.0, label="horizon T", restarts=True),
+            "kept": Knob(4, low=0, high=20, label="checkpoints", help="states kept on the way there",
+                         restarts=True)}
     turns, inner, edge = 240, 4, 200.0
 
     @property
@@ -179,7 +181,7 @@ class LorenzBackward:
         later = torch.arange(self.points) >= k
         new = {"path": state["path"], "k": k, "back": torch.where(later[:, None, None], y, state["back"]),
                "gap": torch.where(later[:, None], gap, state["gap"])}
-        segments = torch.floor(live["kept"]) + 1
+        segments = live["kept"] + 1
         fresh = torch.floor(k * segments / last) > torch.floor((k - 1) * segments / last)
         new["y"] = torch.stack([y[0], torch.where(fresh, there[0], y[1])])
         t = live["horizon"] * (1 - k / last)

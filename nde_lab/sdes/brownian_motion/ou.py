@@ -56,7 +56,7 @@ class OrnsteinUhlenbeck:
     """
     live = {"a": Knob(1.0, low=0.0, high=3.0, label="pull a", unit="per time"),
             "sigma": Knob(1.0, low=0.0, high=2.0, label="noise σ", unit="per √time"),
-            "x0": Knob(3.0, low=-4.0, high=4.0, label="start x₀", help="felt when a run starts"),
+            "x0": Knob(3.0, low=-4.0, high=4.0, label="start x₀", restarts=True),
             "h": Knob(0.5, choices=(0.0625, 0.25, 0.5, 1.0, 2.0), label="Euler's step h")}
     plan = Plan(64, advice="keep a h below 2: lower the pull a or Euler's step h")
     paths, drawn, ticks, tick = 2000, 20, 4, 1 / 32

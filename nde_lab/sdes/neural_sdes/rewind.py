@@ -47,9 +47,8 @@ class Rewind:
     q + sqrt(1 + q^2), q = lam h, each step, that is by about e^{lam T} on the whole way, there and back alike.
     """
     N: int = knob(100, choices=(25, 50, 100, 200), label="steps N")
-    live = {"lam": Knob(0.5, low=0.0, high=5.0, label="pull λ", unit="per time", help="felt at once: leave "
-                                                                                      "it during a run"),
-            "sigma": Knob(0.4, low=0.0, high=1.0, label="noise σ")}
+    live = {"lam": Knob(0.5, low=0.0, high=5.0, label="pull λ", unit="per time", restarts=True),
+            "sigma": Knob(0.4, low=0.0, high=1.0, label="noise σ", restarts=True)}
     T, paths = 5.0, 16
 
     @property

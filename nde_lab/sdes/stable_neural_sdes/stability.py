@@ -186,7 +186,7 @@ class EulerCubic:
     anywhere.
     """
     live = {"h": Knob(0.1, low=0.01, high=0.5, scale="log", label="step h"),
-            "x0": Knob(4.4, low=0.1, high=10.0, label="start x₀", help="felt when a run starts")}
+            "x0": Knob(4.4, low=0.1, high=10.0, label="start x₀", restarts=True)}
     plan = Plan(40, advice="start below √(2/h): lower x₀ or the step h, or tame the step")
 
     def data(self):

@@ -23,7 +23,8 @@ def all_finite(frame):
 def test_any_knobs_give_finite_frames(cls, data, seed):
     def one(k):
         ends = st.sampled_from(k.choices if k.choices else [k.low, k.high])
-        return ends if k.choices else ends | st.floats(k.low, k.high)
+        between = st.integers if isinstance(k.default, int) else st.floats
+        return ends if k.choices else ends | between(k.low, k.high)
     knobs = {n: data.draw(one(k)) for n, k in (cls.fixed | cls.live).items()}
     for frame in run(cls, knobs, seed=seed, steps=3):
         assert all_finite(frame) and frame.status.kind in ("running", "finished")
