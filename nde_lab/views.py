@@ -21,6 +21,7 @@ ROLES: dict[str, dict] = {
     "accent": {"color": "#009e73", "dash": [9, 3, 2, 3], "width": 2.0, "marker": "D"},
     "neutral": {"color": "#6b6b6b", "dash": [], "width": 1.2, "marker": "o"},
 }
+FEW = 4      # so few points are marks ("your step"), not a cloud: they are drawn to be found
 SCALES = ("linear", "log")
 
 
@@ -195,8 +196,10 @@ class _Artist:
             x, y = self.get(mark.x), self.get(mark.y)
             ax.plot(x, y, color=color, ls=dash, lw=style["width"], label=label)
         elif isinstance(mark, Points):
-            ax.scatter(self.get(mark.x), self.get(mark.y), s=7, color=color, marker=style["marker"], alpha=0.55,
-                       linewidths=0.8, label=label)
+            x, y = self.get(mark.x), self.get(mark.y)
+            few = len(x) <= FEW
+            ax.scatter(x, y, s=40 if few else 7, color=color, marker=style["marker"], alpha=0.95 if few else 0.55,
+                       linewidths=1.6 if few else 0.8, label=label)
         elif isinstance(mark, Paths):
             y = np.atleast_2d(self.get(mark.y))
             lines = ax.plot(self.get(mark.x), y.T, color=color, lw=0.7, alpha=0.45, ls=dash)

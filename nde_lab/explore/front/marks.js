@@ -86,6 +86,8 @@ function marker(ctx, shape, x, y, r) {
   else { ctx.moveTo(x - r, y - r); ctx.lineTo(x + r, y + r); ctx.moveTo(x - r, y + r); ctx.lineTo(x + r, y - r); }
 }
 
+const FEW = 4;          // so few points are marks ("your step"), not a cloud: they are drawn to be found
+
 const DRAW = {
   line(ctx, m, get, s, style) {
     ctx.beginPath();
@@ -95,14 +97,15 @@ const DRAW = {
     if (n === 1) DRAW.points(ctx, m, get, s, style);               // a curve's very first point is seen too
   },
   points(ctx, m, get, s, style) {
-    const x = get(m.x).data, y = get(m.y).data, n = Math.min(x.length, y.length), r = n > 800 ? 1.6 : 2.4;
+    const x = get(m.x).data, y = get(m.y).data, n = Math.min(x.length, y.length), few = n <= FEW && m.kind === "points" && !m.key;
+    const r = n > 800 ? 1.6 : few ? 4.5 : 2.4;
     ctx.beginPath();
     for (let i = 0; i < n; i++) {
       const px = s.x(x[i]), py = s.y(y[i]);
       if (Number.isFinite(px) && Number.isFinite(py)) marker(ctx, style.marker, px, py, r);
     }
-    ctx.globalAlpha *= 0.6;
-    if (style.marker === "x") stroke(ctx, { ...style, dash: [] }, 1.2);
+    ctx.globalAlpha *= few ? 0.95 : 0.6;
+    if (style.marker === "x") stroke(ctx, { ...style, dash: [] }, few ? 2.2 : 1.2);
     else { ctx.fillStyle = style.color; ctx.fill(); }
   },
   paths(ctx, m, get, s, style) {

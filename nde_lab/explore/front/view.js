@@ -180,7 +180,7 @@ function legendEntry(ctx, view, m, text, x, y, palette) {
   const key = { x: (v) => v, y: (v) => v, box: { x, y: mid - 6, w: 20, h: 10 } };
   const two = new Float32Array([x, x + 19]), flat = new Float32Array([mid, mid]);
   const sample = { history: {}, arrays: { x: { data: two, shape: [2] }, y: { data: flat, shape: [2] } } };
-  if (m.kind === "points") { two[0] = x + 5; two[1] = x + 14; drawMark(ctx, { kind: "points", x: "x", y: "y" }, sample, key, style); }
+  if (m.kind === "points") { two[0] = x + 5; two[1] = x + 14; drawMark(ctx, { kind: "points", x: "x", y: "y", key: true }, sample, key, style); }
   else if (m.kind === "band" || m.kind === "bars") {
     ctx.save(); ctx.globalAlpha = m.kind === "band" ? 0.3 : 1; ctx.fillStyle = style.color; ctx.fillRect(x, mid - 5, 19, 10); ctx.restore();
   } else drawMark(ctx, { kind: "line", x: "x", y: "y" }, sample, key, style);
