@@ -149,7 +149,7 @@ class StabilityPlane(Figure):
     disc |1 - q| < 1, and reversible Heun's is the segment from -i to i, without inside.
     """
     live = {"re": Knob(-1.9, low=-4.5, high=1.0, label="Re hλ"),
-            "im": Knob(0.0, low=-4.0, high=4.0, label="Im hλ")}
+            "im": Knob(0.0, low=0.0, high=4.0, label="Im hλ")}
     turns = 40
     shown = ("euler", "midpoint", "rk4", "dopri5")
 
