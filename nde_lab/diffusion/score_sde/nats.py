@@ -27,12 +27,12 @@ class LikelihoodRing(ScoreLearner):
     """A score of the ring, learned in rounds of ``each`` training steps; after each round the mean negative
     log-likelihood of ``points`` fresh data points by the flow, in nats, and samples by the flow."""
     process: str = knob("VP", choices=("VP", "sub-VP"), label="process")
-    live = {"log_end": Knob(-3.0, low=-4.0, high=-0.5, label="end time ε (log₁₀)",
+    live = {"log_end": Knob(-3.0, low=-4.0, high=-1.0, label="end time ε (log₁₀)",
                             help="where the flow starts; log10 of the time"),
             "lr": Knob(1e-2, low=1e-4, high=3e-2, scale="log", label="learning rate",
                        help="falls to 0 along a cosine")}
     mixture = Mixture.ring(dtype=torch.float32)
-    rounds, each, width, points, samples, solver_steps = 40, 20, 64, 64, 300, 20
+    rounds, each, width, points, samples, solver_steps = 40, 15, 64, 48, 300, 16
 
     @property
     def plan(self):

@@ -21,20 +21,20 @@ def test_the_exact_score_gives_the_density_at_the_end_time(process):
         assert found.item() == pytest.approx(told.item(), abs=0.02)
     assert e.exact(data, live(-4.0)).item() == pytest.approx(-e.mixture.log_density(data["test"]).mean().item(),
                                                              abs=0.005)
-    assert e.exact(data, live(-0.5)) > e.exact(data, live(-4.0)) + 0.5, "a late end is another density"
+    assert e.exact(data, live(-1.0)) > e.exact(data, live(-4.0)) + 0.3, "a late end is another density"
 
 
 def test_learning_brings_the_likelihood_down():
     frames = list(run(LikelihoodRing, steps=8))
     history = frames[-1].history
-    assert list(history["trained"]) == [20.0 * k for k in range(1, 9)]
+    assert list(history["trained"]) == [15.0 * k for k in range(1, 9)]
     assert history["nats"][-3:].mean() < history["nats"][0] - 0.3
     assert (history["nats"] > history["exact"] + 0.1).all(), "a young score is worse than the exact one"
     assert LikelihoodRing().view().observables() <= set(frames[-1].arrays)
     assert all(np.isfinite(a).all() for f in frames for a in f.arrays.values())
 
 
-@pytest.mark.parametrize("log_end", [-4.0, -0.5])
+@pytest.mark.parametrize("log_end", [-4.0, -1.0])
 @pytest.mark.parametrize("process", ["VP", "sub-VP"])
 def test_both_ends_of_the_end_time_are_finite(process, log_end):
     made = Run(LikelihoodRing, {"process": process, "log_end": log_end, "lr": 3e-2}, steps=1)
