@@ -1,4 +1,5 @@
-"""Denoising Langevin Gibbs, live: 300 chains that begin in one of eight modes, and what denoising makes of them."""
+"""Denoising Langevin Gibbs, live: 300 chains that begin in one of eight modes, and what denoising makes of
+them."""
 from __future__ import annotations
 
 import math
@@ -19,7 +20,8 @@ MODES, RADIUS, STD, LOW = 8, 4.0, 0.2, 0.02
 
 
 def heun_from(score, x: Tensor, sigma: Tensor, steps: Tensor, most: int) -> Tensor:
-    """``denoise`` with a number of Heun steps that is a tensor (0-d, at most ``most``): later turns stand still."""
+    """``denoise`` with a number of Heun steps that is a tensor (0-d, at most ``most``): later turns stand
+    still."""
     last = steps.clamp(min=1.0)
 
     def body(x, i):
@@ -32,11 +34,12 @@ def heun_from(score, x: Tensor, sigma: Tensor, steps: Tensor, most: int) -> Tens
 @experiment(paper="denoising-mcmc")
 @dataclass(frozen=True)
 class DenoisingChains:
-    """Chains in data and noise level on eight modes on a circle (radius 4, std 0.2), exact score and conditional.
+    """Chains in data and noise level on eight modes on a circle (radius 4, std 0.2), exact score and
+    conditional.
 
-    Every ``n_skip`` turns each chain hands over its state of smallest level, which 2 m + 1 evaluations denoise (m Heun
-    steps and Tweedie's). Plain Heun from sigma = 10 spends the same n_skip + 2 m + 1 evaluations (one less if even).
-    """
+    Every ``n_skip`` turns each chain hands over its state of smallest level, which 2 m + 1 evaluations denoise
+    (m Heun steps and Tweedie's). Plain Heun from sigma = 10 spends the same n_skip + 2 m + 1 evaluations (one
+    less if even). """
     level: str = knob("drawn", choices=("drawn", "most probable"), label="next level")
     live = {"n_skip": Knob(4, low=1, high=10, label="turns a sample"),
             "heun": Knob(0, low=0, high=4, label="Heun steps m", help="of the denoising; 2 m + 1 evaluations"),
@@ -47,7 +50,8 @@ class DenoisingChains:
 
     def data(self):
         ring = Mixture.ring(MODES, RADIUS, STD, dtype=torch.float32)
-        return {"means": ring.means, "stds": ring.stds, "weights": ring.weights, "k": torch.arange(float(MODES)),
+        return {"means": ring.means, "stds": ring.stds, "weights": ring.weights,
+                "k": torch.arange(float(MODES)),
                 "turn": torch.arange(float(self.turns + 1)), "bars": torch.cat([torch.arange(8.0),
                                                                                torch.tensor([9.0, 10.0])])}
 
@@ -58,8 +62,10 @@ class DenoisingChains:
 
     def init(self, data, start, live):
         x, sigma = data["means"][:1] + STD * start["x"], torch.ones(self.chains, 1).clamp(max=live["sigma_max"])
-        return {"x": x, "sigma": sigma, "best_x": x, "best_sigma": sigma + 1e3, "picked_x": x, "picked_sigma": sigma,
-                "waited": torch.zeros(()), "k": torch.zeros(()), "trace": sigma[0, 0] * torch.ones(self.turns + 1),
+        return {"x": x, "sigma": sigma, "best_x": x, "best_sigma": sigma + 1e3, "picked_x": x,
+                "picked_sigma": sigma,
+                "waited": torch.zeros(()), "k": torch.zeros(()), "trace": sigma[0,
+                                                                                0] * torch.ones(self.turns + 1),
                 "mode": torch.zeros(self.turns + 1)}
 
     def step(self, data, state, noise, live):
@@ -72,7 +78,8 @@ class DenoisingChains:
         full = waited >= live["n_skip"].round()
         k = state["k"] + 1
         now = data["turn"] == k
-        new = {"x": x, "sigma": sigma, "best_x": best_x, "best_sigma": torch.where(full, sigma + 1e3, best_sigma),
+        new = {"x": x, "sigma": sigma, "best_x": best_x, "best_sigma": torch.where(full, sigma + 1e3,
+                                                                                   best_sigma),
                "picked_x": torch.where(full, best_x, state["picked_x"]),
                "picked_sigma": torch.where(full, best_sigma, state["picked_sigma"]),
                "waited": torch.where(full, 0 * waited, waited), "k": k,
@@ -109,14 +116,17 @@ class DenoisingChains:
             Panel("One denoised sample of each chain", Axis("x₁", low=-6, high=6), Axis("x₂", low=-6, high=6),
                   [Points("x", "y", role="sde", label=f"{self.chains} samples"),
                    Points("mean_x", "mean_y", role="truth", label="centres of the modes")],
-                  alt="Points in the plane and eight crosses on a circle. At first all points lie at the cross on "
+                  alt="Points in the plane and eight crosses on a circle. At first all points lie at the cross "
+                      "on "
                       "the right; after some dozens of turns they lie around all eight.", equal=True),
             Panel("Modes and sharpness: 1 is right", Axis("mode; share in a mode"),
                   Axis("share / its right value", low=0, high=2),
                   [Bars("bars", "share", role="sde", names=tuple("12345678")),
                    Bars("pair", "inside", role="ode", names=("DLG", "Heun")), Rule(1.0)],
-                  alt="Eight bars, the share of samples nearest to each mode, times eight: at first one is cut off "
-                      "at 2 and the others are 0, later all are near 1. Two more bars: the share of samples within "
+                  alt="Eight bars, the share of samples nearest to each mode, times eight: at first one is cut "
+                      "off "
+                      "at 2 and the others are 0, later all are near 1. Two more bars: the share of samples "
+                      "within "
                       "three standard deviations of a mode, for these chains and for plain Heun with as many "
                       "evaluations."),
             Panel("The noise level of one chain", Axis("turn", low=0, high=self.turns),
@@ -124,7 +134,8 @@ class DenoisingChains:
                   [Line("turn", "trace", role="sde")],
                   alt="Noise level of one chain over the turns on a log axis: it wanders between 0.02 and the "
                       "largest level, with excursions upwards."),
-            Panel("The mode it is nearest to", Axis("turn", low=0, high=self.turns), Axis("mode", low=0.5, high=8.5),
+            Panel("The mode it is nearest to", Axis("turn", low=0, high=self.turns), Axis("mode", low=0.5,
+                                                                                          high=8.5),
                   [Line("turn", "mode", role="neutral")],
                   alt="Number of the nearest mode over the turns: it changes where the noise level makes an "
                       "excursion upwards, and rests while the level is low.")])

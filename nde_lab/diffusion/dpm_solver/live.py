@@ -1,7 +1,7 @@
 """Few evaluations, live: three orders of DPM-Solver and Euler in t, on three bumps whose flow is known exactly.
 
-All numbers of steps run side by side, so that the knobs only choose what is shown. On the line the flow keeps the
-order of points: it maps quantiles to quantiles, and the truth needs no solver.
+All numbers of steps run side by side, so that the knobs only choose what is shown. On the line the flow keeps
+the order of points: it maps quantiles to quantiles, and the truth needs no solver.
 """
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def below_density(mixture: Mixture, process: Process, t: float, x: Tensor) -> Te
 
 
 def marched(step, x: Tensor, counts: Tensor, turns: Tensor) -> Tensor:
-    """Rows of different numbers of steps side by side: step(x, u, after) from the share u of the way to the next.
+    """Rows of different numbers of steps side by side: step(x, u, after) from the share u of the way to the
+    next.
 
     x: (B, 1); counts: (B, 1) steps of each row; turns: the numbers of the steps taken now. A row that has
     arrived stays.
@@ -68,9 +69,9 @@ def marched(step, x: Tensor, counts: Tensor, turns: Tensor) -> Tensor:
 class FewEvaluations:
     """Samples in N evaluations by one order, and the error of all orders against evaluations, in float32.
 
-    VP, three bumps (means -1, 0.2, 1.5; standard deviations 0.2, 0.3 and ``sharp``), exact score. 80 points start
-    at the quantiles of the law at t = 1; order k takes N / k steps, rounded down. A step of the experiment spends six
-    evaluations on every sampler with every number of steps up to 60 evaluations.
+    VP, three bumps (means -1, 0.2, 1.5; standard deviations 0.2, 0.3 and ``sharp``), exact score. 80 points
+    start at the quantiles of the law at t = 1; order k takes N / k steps, rounded down. A step of the
+    experiment spends six evaluations on every sampler with every number of steps up to 60 evaluations.
     """
     grid: str = knob(GRIDS[0], choices=GRIDS, label="steps")
     sharp: float = knob(0.15, choices=(0.05, 0.15, 0.4), label="std of the right bump")
@@ -86,7 +87,8 @@ class FewEvaluations:
 
     def data(self):
         p = ((torch.arange(self.points, dtype=torch.float64) + 0.5) / self.points)[:, None]
-        arrays = {"start": quantile(self.bumps, VP(), 1.0, p), "truth": quantile(self.bumps, VP(), END, p)[:, 0],
+        arrays = {"start": quantile(self.bumps, VP(), 1.0, p), "truth": quantile(self.bumps, VP(), END, p)[:,
+                                                                                                           0],
                   "means": self.bumps.means, "stds": self.bumps.stds, "weights": self.bumps.weights,
                   "x": torch.linspace(-2.2, 2.2, 161), "height": torch.tensor([1e-4, 10.0])}
         for k in (1, 2, 3):

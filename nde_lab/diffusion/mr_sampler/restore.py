@@ -1,8 +1,8 @@
 """Restoration in the plane, live: blurred observations of points on a spiral, and samplers that undo the blur.
 
-A clean point is one of K places c_k on a spiral, plus a little scatter. Its observation is mu = b_k + noise, where
-b_k averages the spiral over a window around c_k: the blur pulls it inwards. Given mu, the clean point follows a
-mixture whose weights are those of k given mu, so the exact noise prediction is known, for every mu.
+A clean point is one of K places c_k on a spiral, plus a little scatter. Its observation is mu = b_k + noise,
+where b_k averages the spiral over a window around c_k: the blur pulls it inwards. Given mu, the clean point
+follows a mixture whose weights are those of k given mu, so the exact noise prediction is known, for every mu.
 """
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def blurred(places: Tensor) -> Tensor:
 
 
 def posterior_noise(places: Tensor, log_weight: Tensor, process: MeanReverting):
-    """noise(t, x) of the clean point given mu. places (K, 2), log_weight (B, K), process.mu (B, 2), x (B, 2)."""
+    """noise(t, x) of the clean point given mu. places (K, 2), log_weight (B, K), process.mu (B, 2), x (B,
+    2)."""
     d, mu = process.deviation, process.mu
     sizes = places.square().sum(1) - 2 * mu @ places.T + mu.square().sum(1, keepdim=True)      # |c_k - mu|^2
 
@@ -61,10 +62,10 @@ SAMPLERS = {"noise1": ("noise", 1), "noise2": ("noise", 2), "data1": ("data", 1)
 class Restoration:
     """Twenty-four blurred points restored in N steps, and what is wrong with them against N.
 
-    For the ODE that is the distance from the exact flow (DPM-Solver-3 on the deviation, 40 steps), for the SDE, whose
-    end is random, the distance from the clean curve. Four samplers of ``sampler`` kind (the ODE or the reverse SDE) and Euler's steps of the same equation run side by
-    side with every N from 3 to 60; a step of the experiment takes six of their steps.
-    """
+    For the ODE that is the distance from the exact flow (DPM-Solver-3 on the deviation, 40 steps), for the SDE,
+    whose end is random, the distance from the clean curve. Four samplers of ``sampler`` kind (the ODE or the
+    reverse SDE) and Euler's steps of the same equation run side by side with every N from 3 to 60; a step of
+    the experiment takes six of their steps. """
     sampler: str = knob("ODE", choices=("ODE", "SDE"), label="sampler")
     sigma_inf: float = knob(0.5, choices=(0.1, 0.5, 1.0), label="noise at rest σ∞")
     form: str = knob("data", choices=("noise", "data"), label="prediction")
@@ -124,7 +125,8 @@ class Restoration:
                 x = carry[name]
                 q = process.convert(eps(t, x), x, t, source="noise", target=form)
                 change = second * (q - carry[f"{name}.last"]) if order == 2 else 0 * q
-                made = mr_step(process, x, q, change, t, after, form=form, z=z if self.sampler == "SDE" else None)
+                made = mr_step(process, x, q, change, t, after, form=form,
+                               z=z if self.sampler == "SDE" else None)
                 new |= {name: torch.where(moving, made, x), f"{name}.last": q}
             t, after = (clock(d, "uniform in t", w, END) for w in (u, v))
             x = carry["euler"]
@@ -133,7 +135,7 @@ class Restoration:
                 new["euler"] = x + h * sde.f(tau, x) + torch.sqrt(h) * sde.g(tau, x) * z
             else:
                 new["euler"] = x + (after - t) * process.flow(eps)(t, x)
-            return new, None
+            return {name: new[name] for name in carry}, None      # in the order in which it came
 
         names = ["euler", *SAMPLERS, *(f"{name}.last" for name in SAMPLERS)]
         turns = state["k"] * self.taken + torch.arange(float(self.taken))
@@ -195,8 +197,10 @@ class Restoration:
                   [*(Line("counts", name, role=r, label=label) for name, r, label in lines),
                    Line("post", "height", role=role, label="N")],
                   alt=("Root mean square distance from the exact flow against the number of steps on log axes: "
-                       "straight lines, data prediction of order 2 lowest, then noise prediction of order 2; both "
+                       "straight lines, data prediction of order 2 lowest, then noise prediction of order 2; "
+                       "both "
                        "predictions of order 1 coincide, and Euler's line lies near them." if ode else
-                       "Root mean square distance from the clean curve against the number of steps on log axes: "
+                       "Root mean square distance from the clean curve against the number of steps on log "
+                       "axes: "
                        "data prediction is at the scatter of the clean points from the first, noise prediction "
                        "explodes below about ten steps, and Euler comes down slowly."))])
