@@ -10,7 +10,8 @@ RIGHT = [
     (check.doubling_sigma, lambda a: math.sqrt(2 * a + math.log(2))),
     (check.ito_sum, lambda W: (W[:-1] * (W[1:] - W[:-1])).sum()),
     (check.ito_sum, lambda W: float((W[-1] ** 2 - (W[1:] - W[:-1]).square().sum()) / 2)),
-    (check.keep_sign, lambda z, gamma, sigma, dt, dW: z * torch.exp(gamma * dt + sigma * dW - sigma**2 * dt / 2)),
+    (check.keep_sign, lambda z, gamma, sigma, dt, dW:
+     z * torch.exp(gamma * dt + sigma * dW - sigma**2 * dt / 2)),
     (check.typical_and_mean, (1.0, 2.0, 5.0)),
     (check.typical_and_mean, (2, -3, 4)),
     (check.clipped_drift, lambda m: (0.0, 3.0 / m)),
