@@ -129,7 +129,7 @@ class DigitsScore:
                        "many "
                        "pixels; with 40 they are the samples again."),
             Panel("Error of the noise prediction", Axis("training step"),
-                  Axis("|ε − z|², 64 pixels", low=15, high=32),
+                  Axis("|ε − z|², 64 pixels", scale="log", low=8, high=400),
                   [Line("history.step", "history.seen", role="train", label="pictures seen"),
                    Line("history.step", "history.unseen", role="test", label="pictures not seen")],
                   alt="Mean squared error on 64 training pictures and on 64 others, over training. With 1400 "
