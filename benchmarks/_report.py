@@ -30,7 +30,7 @@ def as_text(rows: list[dict]) -> str:
         for name, ms in row["ms"].items():
             error = f"   ends {row['error'][name]:.1e} off" if "error" in row else ""
             lines.append(f"  {name:44s} {ms:9.2f} ms   {ms / row['ms'][OURS]:7.2f} x{error}")
-        if row["products_ms"] == row["products_ms"]:
+        if row["products_ms"] is not None:
             lines.append(f"  {'(matrix products alone)':44s} {row['products_ms']:9.2f} ms   "
                          f"{row['products_ms'] / row['ms'][OURS]:7.2f} x")
         if row["missing"]:
@@ -92,5 +92,5 @@ def plot(rows: list[dict], file: Path) -> None:
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("ms for one gradient (log axis)")
     axes[2].legend(fontsize=7, loc="center left", bbox_to_anchor=(1.02, 0.5))
-    figure.savefig(file, dpi=80, metadata={"Software": None})
+    figure.savefig(file, dpi=72, metadata={"Software": None}, pil_kwargs={"optimize": True})
     plt.close(figure)

@@ -18,7 +18,7 @@ jitted, its cheapest Brownian path with the direct adjoint, and the tree that ha
 ``lax.scan``, jitted), and torchsde as it comes besides. All variants of a case take turns; numbers are medians,
 ratios are to ours (eager). Times are seconds of the processor: with one thread, what a clock on the wall shows
 when nothing else runs, and far less disturbed when something does. ``products`` is the time of the network's
-matrix products alone, back to back: what no solver of that case can beat on this machine.
+matrix products alone, back to back: what no solver that calls torch for them can beat on this machine.
 
 The peers are in the extra ``bench``; one that is missing is left out, and the table says so.
 """
@@ -62,14 +62,14 @@ def race(variants: dict[str, Callable[[int], object]], *, repeats: int, warm: in
             start = time.process_time()
             variants[name](turn)
             times[name].append(1e3 * (time.process_time() - start))
-    return {name: statistics.median(found[warm:] or found[-1:]) for name, found in times.items()}
+    return {name: round(statistics.median(found[warm:] or found[-1:]), 4) for name, found in times.items()}
 
 
-def products(case: Case, *, gradient: bool, repeats: int) -> float:
+def products(case: Case, *, gradient: bool, repeats: int) -> float | None:
     """Milliseconds of the matrix products of a solve, outputs given: two per network and evaluation, and twice
-    as many again on the way back. For adaptive steps the count of evaluations is not known here: nan."""
+    as many again on the way back. For adaptive steps the count of evaluations is not known here: None."""
     if case.kind == "dopri5":
-        return float("nan")
+        return None
     evaluations = case.steps * {"sde": 2, "rk4": 4}[case.kind]        # drift and diffusion are a network each
     x, h = torch.randn(case.batch, case.state), torch.randn(case.batch, case.width)
     w, v = torch.randn(case.state, case.width), torch.randn(case.width, case.state)
