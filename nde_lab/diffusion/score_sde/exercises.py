@@ -1,13 +1,15 @@
-"""Four exercises of the chapter on score SDEs; ``check.signal_left(my_answer)`` answers with a hint."""
+"""The five exercises of the chapter on score SDEs; ``check.signal_left(my_answer)`` answers with a hint."""
 from __future__ import annotations
 
 import math
 
 import torch
 
+from nde_lab.diffusion.score_sde.digits.exercises import imputed_mean
 from nde_lab.diffusion.score_sde.processes import VE, VP
 from nde_lab.exercises import exercise, require
 
+__all__ = ["corrector_width", "drift_back", "imputed_mean", "probe_luck", "signal_left"]
 T64 = torch.float64
 
 

@@ -7,6 +7,7 @@ from exercise_laws import exercise_laws
 from nde_lab.diffusion.score_sde import exercises as check
 
 RIGHT = [
+    (check.imputed_mean, lambda rho, y: y * (1 - (1 - rho**2)**0.5) / rho),
     (check.signal_left, lambda first, last: math.exp(-(first + last) / 4)),
     (check.drift_back, lambda x, score, a, g2, noise: -a * x + (1 + noise**2) / 2 * g2 * score),
     (check.corrector_width, lambda r: (1 - r * r)**-0.5),
@@ -14,6 +15,7 @@ RIGHT = [
     (check.probe_luck, (torch.tensor([[3.0, -2.0], [2.0, -1.0]]), torch.tensor([[2.0, -4.0], [-8.0, 0.0]]))),
 ]
 WRONG = [
+    (check.imputed_mean, lambda rho, y: rho * y, "You gave the true conditional mean"),
     (check.signal_left, lambda first, last: math.exp(-(first + last) / 2), r"you say .*m\(1\) = 0.00657"),
     (check.drift_back, lambda x, score, a, g2, noise: a * x - g2 * score, "VP at t = 0.4 with noise 0"),
     (check.drift_back, lambda x, score, a, g2, noise: -a * x + g2 * score / 2, "with noise 1"),
