@@ -29,19 +29,21 @@ def starts(n: int = 500) -> Tensor:
     return sample({"x": Normal((n, 1))}, seed=0, stream="start", dtype=torch.float64)["x"]
 
 
-def sampled(sampler: str, evaluations: int) -> Tensor:
-    """Where a sampler takes the starts in that many evaluations of the score (a multiple of its order)."""
+def sampled(sampler: str, evaluations: int, x: Tensor | None = None) -> Tensor:
+    """Where a sampler takes x (default: the starts) in that many evaluations of the score (a multiple of its
+    order)."""
+    x = starts() if x is None else x
     calls = int(sampler[-1]) if sampler.startswith("order") else _METHODS.get(sampler, ("", 1))[1]
     if evaluations % calls:
         raise ValueError(f"{sampler} takes {calls} evaluations a step; {evaluations} is no multiple of that")
     steps, score = evaluations // calls, BUMPS.score(PROCESS)
     if sampler in _METHODS:
-        return integrate_ode(PROCESS.flow(score), starts(), PROCESS.times(steps), method=_METHODS[sampler][0],
+        return integrate_ode(PROCESS.flow(score), x, PROCESS.times(steps), method=_METHODS[sampler][0],
                              save="last")
     times, noise = lambda_times(PROCESS, steps), noise_of(score, PROCESS)
     if sampler == "DDIM":
-        return ddim_solve(noise, PROCESS, starts(), times)
-    return dpm_solve(noise, PROCESS, starts(), times, order=calls)
+        return ddim_solve(noise, PROCESS, x, times)
+    return dpm_solve(noise, PROCESS, x, times, order=calls)
 
 
 @functools.cache

@@ -67,9 +67,9 @@ def weight_of_change(answer):
 
 @exercise(hints=("Let the clean point be μ itself. Where must a step without noise leave x = μ?",
                  "At μ. So the weights of x, of the prediction of x₀, and of μ add up to 1.",
-                 "1 - Σ'/Σ - α' (1 - e^{-h}), where e^{-h} = α Σ' / (α' Σ)."))
+                 "1 - s'/s - m' (1 - e^{-h}), where e^{-h} = m s' / (m' s)."))
 def mu_weight(answer):
-    """answer(a, S, a2, S2) -> the weight of μ in the data form of the ODE step, from α, Σ to α', Σ'."""
+    """answer(m, s, m2, s2) -> the weight of μ in the data form of the ODE step, from m, s to m2, s2."""
     d = Deviation()
     one = MeanReverting(torch.ones(1, 1, dtype=T64), d)
     zero = torch.zeros(1, 1, dtype=T64)
