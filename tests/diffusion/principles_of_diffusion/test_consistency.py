@@ -2,13 +2,15 @@
 import pytest
 import torch
 
+from nde_lab import optimizers
+from nde_lab.autodiff import value_and_grad
 from nde_lab.diffusion.principles_of_diffusion import Consistency, StepsRace, along_flow
 from nde_lab.diffusion.principles_of_diffusion.consistency import CLOCK, END
 from nde_lab.diffusion.principles_of_diffusion.steps_race import race
 from nde_lab.diffusion.principles_of_diffusion.table import RingStudy, in_mode
 from nde_lab.diffusion.score_sde import Mixture
 from nde_lab.experiment import Run
-from nde_lab.random import Normal, sample
+from nde_lab.random import Normal, Sampler, sample
 from nde_lab.solvers import integrate_ode
 
 T64 = torch.float64
@@ -104,27 +106,22 @@ def spread_and_share(run):
 
 
 def test_a_held_target_without_an_anchor_is_chased_without_end():
-    class Unanchored(StepsRace):
-        pass
-    model = Consistency(spread=1.4, boundary=False)
-    e = Unanchored()
-    data = e.data()
-    run = Run(StepsRace, seed=0)
-    params = e.net.params(run.state)
-    from nde_lab.autodiff import value_and_grad
-    from nde_lab.optimizers import adam, adam_state
-    state, losses = adam_state(params), []
+    """The loss of the figure's network grows a hundredfold in 150 steps."""
+    e, model, ring = StepsRace(), Consistency(spread=1.4, boundary=False), Mixture.ring(dtype=torch.float32)
+    times, noises = e.data()["times"], Sampler(e.draws().step, seed=0, stream="step")
+    params = e.net.params(Run(e, seed=0).state)
+    state, losses = optimizers.adam_state(params), []
     for k in range(150):
-        noise = run._draws["step"].at(k)
-        t, r = data["times"][noise["k"]][:, None], data["times"][noise["k"] + 1][:, None]
-        ring = Mixture.ring(dtype=torch.float32)
+        noise, held = noises.at(k), params
+        t, r = times[noise["k"]][:, None], times[noise["k"] + 1][:, None]
         x = CLOCK.noised(t, ring.draw(noise["u"], noise["w"]), noise["z"])
         x_r = along_flow(ring.score(CLOCK), CLOCK, t, r, x)
-        held = params
-        loss, grads = value_and_grad(
-            lambda p: model.loss(lambda i: e.net.apply(p, i), lambda i: e.net.apply(held, i), t, r, x, x_r), params)
-        params, state = adam(params, grads, state, lr=1e-2)
-        losses.append(loss.item())
+
+        def loss(p, *pair, held=held):
+            return model.loss(lambda i: e.net.apply(p, i), lambda i: e.net.apply(held, i), *pair)
+        found, grads = value_and_grad(lambda p, pair=(t, r, x, x_r): loss(p, *pair), params)
+        params, state = optimizers.adam(params, grads, state, lr=1e-2)
+        losses.append(found.item())
     assert losses[-1] > 100 * losses[0]
 
 
