@@ -105,9 +105,9 @@ class SamplerGap:
         steps = Axis("Adam updates", low=0, high=UPDATES * ROUNDS)
         return View([
             both("plain", "Denoising alone (w_R = 0)",
-                 "After training the SDE's law is close to the data; the ODE's has humps of wrong heights."),
+                 "After training the SDE's law has low, smooth humps; the ODE's has narrow, uneven ones."),
             both("penalised", "With the residual's weight w_R",
-                 "The two laws merge as w_R grows; both become lower and flatter than the data."),
+                 "The two laws merge as w_R grows, and flatten; at w_R = 10 one broad hump is left."),
             Panel("Distance of the two samplers' laws", steps,
                   Axis("W₂²(ODE, SDE)", scale="log", low=1e-5, high=1),
                   [Line("history.updates", "history.gap_plain", role="neutral", label="w_R = 0"),

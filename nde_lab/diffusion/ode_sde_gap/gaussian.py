@@ -66,14 +66,14 @@ def sde_variance(t: Tensor, *, T: float, kappa, v0: Tensor) -> Tensor:
 
 def bound_w2(*, T: float, kappa: float, v0: float, end: float = 0.0, points: int = 4001) -> float:
     """The Gronwall bound of W2(ODE, SDE) at time ``end``, by the trapezoidal rule:
-        int_end^T exp(int_end^t L) (1/2) (E |grad h|^2)^{1/2} dt,
-    h = log p_SDE - phi, L(t) = 1 - kappa / (2 v), the slope of the ODE's field in sampler time."""
+        int_end^T exp(int_end^t L) (1/2) (E |grad eta|^2)^{1/2} dt,
+    eta = log p_SDE - phi, L(t) = 1 - kappa / (2 v), the slope of the ODE's field in sampler time."""
     t = torch.linspace(end, T, points, dtype=torch.float64)
     v0 = torch.tensor(v0, dtype=torch.float64)
     v, big = variance(t, v0), sde_variance(t, T=T, kappa=kappa, v0=v0)
     # int L = (1 - kappa)(t - end) - (kappa / 2) log(v(t) / v(end)), because (log v)' = 1 / v - 2.
     growth = (1 - kappa) * (t - end) - kappa / 2 * torch.log(v / v[0])
-    slope = big.sqrt() * (kappa / v - 1 / big).abs()            # grad h = (kappa / v - 1 / V) x
+    slope = big.sqrt() * (kappa / v - 1 / big).abs()            # grad eta = (kappa / v - 1 / V) x
     return float(torch.trapezoid(growth.exp() * slope / 2, t))
 
 

@@ -101,4 +101,4 @@ class StepsOrScore:
                    Points("now", "gap_now", role="test", label="N now")],
                   alt="Squared Wasserstein distance of the two laws against the number of steps, log axes. "
                       "With the true score it falls from 0.01 at four steps below 0.00001 at sixteen. With a "
-                      "wrong score it settles at a dotted level, the distance of the exact laws, and stays there.")])
+                      "wrong score it settles at a dotted level, the distance of the exact laws.")])

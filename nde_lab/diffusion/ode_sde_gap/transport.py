@@ -1,8 +1,8 @@
 """The exact W2 of two histograms on one square grid, as a linear programme, with a certificate.
 
 |x - y|^2 is the sum of a horizontal and a vertical part, so mass may go along rows first and along columns
-next: n^3 arcs a stage instead of n^4 (the idea of Auricchio, Bassetti, Gualandi, Veneroni 2018). Only arcs of at most
-``reach`` cells are given to the solver; its prices then tell whether a longer one could save anything. If one
+next: n^3 arcs a stage instead of n^4 (the idea of Auricchio, Bassetti, Gualandi, Veneroni 2018). Only arcs of
+at most ``reach`` cells are given to the solver; its prices then tell whether a longer one could save anything. If one
 could, reach is doubled and the programme solved again.
 """
 from __future__ import annotations
