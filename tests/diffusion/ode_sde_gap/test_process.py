@@ -67,6 +67,8 @@ def test_prior_quantiles_have_the_stationary_variance():
     (lambda: OU(horizon=1.0, end=1.0), "0 < end < horizon"),
     (lambda: OU().check(3.5), "times run from 0 to the horizon 3, got 3.5"),
     (lambda: OU().check(torch.tensor([0.1, -0.2])), "got -0.2 to 0.1"),
+    (lambda: OU().std(3.5), "lies outside its schedule"),
+    (lambda: OU().mean(-0.1), "lies outside its schedule"),
     (lambda: OU().grid(0), "steps must be a whole number >= 1, got 0"),
     (lambda: Mixture(std=0.0), "std > 0"),
     (lambda: Mixture(()), "at least one centre"),
