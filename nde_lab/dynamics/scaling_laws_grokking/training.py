@@ -75,16 +75,18 @@ class GroupArithmetic:
         return (state["order"] < live["p"] * self.M**2).to(live["p"].dtype)
 
     def loss(self, params, Y, seen):
-        """(loss, (features F, errors)): squared error of class-centred outputs, averaged over the seen pairs."""
+        """(loss, (features F, outputs, errors)): squared error of class-centred outputs, averaged over the seen
+        pairs."""
         F = act(self.act, preactivation(params["W"]))
         out = F @ params["V"]
-        error = out - out.mean(1, keepdim=True) - Y + 1 / self.M
-        return (seen * error.square().sum(1)).sum() / seen.sum(), (F, error)
+        out = out - out.mean(1, keepdim=True)
+        error = out - Y + 1 / self.M
+        return (seen * error.square().sum(1)).sum() / seen.sum(), (F, out, error)
 
     def step(self, data, state, noise, live):
         Y, seen = data["Y"], self.seen(state, live)
         params = {n: state[n] for n in ("W", "V")}
-        (loss, (F, error)), grads = value_and_grad(lambda q: self.loss(q, Y, seen), params, has_aux=True)
+        (loss, (F, out, error)), grads = value_and_grad(lambda q: self.loss(q, Y, seen), params, has_aux=True)
         residual = -2 * seen[:, None] * error / seen.sum()          # -d loss / d outputs; G_F = residual V^T
         G_F, along = sent_back_sizes(F, residual, params["V"], Y, seen)
         knobs = {"lr": live["lr"], "weight_decay": live["weight_decay"]}
@@ -94,8 +96,7 @@ class GroupArithmetic:
             new, memory = optimizers.adam({"V": params["V"]}, grads, state, **knobs)
             moved, more = muon.muon({"W": params["W"]}, grads, state, **knobs)
             new, memory = new | moved, memory | more
-        guess = error + Y                                            # the outputs, up to a constant in each row
-        right = ((guess * Y).sum(1) > (guess - 1e6 * Y).amax(1)).to(Y.dtype)      # above every other class
+        right = ((out * Y).sum(1) > (out - 1e6 * Y).amax(1)).to(Y.dtype)      # above every other class
         power = self.power(data, new["W"])
         info = {"loss": loss, "train": (seen * right).sum() / seen.sum(),
                 "test": ((1 - seen) * right).sum() / (1 - seen).sum(), "G_F": G_F, "along": along.clamp(min=1e-7),

@@ -37,6 +37,6 @@ def test_the_stored_diagram_can_be_drawn():
 
 
 def test_a_small_diagram_by_sweep():
-    made = phase.diagram(moduli=(11,), fractions=(0.3, 0.9), seeds=(0,), steps=60, lr=0.01)
+    made = phase.diagram(moduli=(11,), fractions=(0.3, 0.9), seeds=(0,), steps=150, lr=0.03)
     assert made.dims == ("group", "p", "seed") and made.shape == (1, 2, 1)
     assert float(made.sel(p=0.9).item()) > float(made.sel(p=0.3).item())

@@ -55,21 +55,21 @@ def test_unseen_pairs_cannot_be_seen():
 
 
 def test_info_is_what_autograd_and_counting_say():
-    made = run(GroupArithmetic, {"group": "D3", "K": 16}, seed=2)
+    made = run(GroupArithmetic, {"group": "D11", "K": 16}, seed=2)
     for _ in range(40):
         made.step()
     study, state, data = made.experiment, made.state, made._data
     seen = study.seen(state, made._live_tensors())
     _, info = study.step(data, state, {}, made._live_tensors())
-    M, W, V, Y = 6, state["W"], state["V"], data["Y"]
-    F = (W[:M][:, None] + W[M:][None]).reshape(36, 16).square().requires_grad_()
+    M, W, V, Y = 22, state["W"], state["V"], data["Y"]
+    F = (W[:M][:, None] + W[M:][None]).reshape(484, 16).square().requires_grad_()
     out = F @ V
     out = out - out.mean(1, keepdim=True)
     # The loss as the paper's code has it: |o|^2 - 2 o_y + 1 - 1/M, averaged over the seen pairs.
     loss = (seen * (out.square().sum(1) - 2 * (out * Y).sum(1) + 1 - 1 / M)).sum() / seen.sum()
     G_F, = torch.autograd.grad(-loss, F)
     right = (out.argmax(1) == Y.argmax(1)).float()
-    assert float(info["loss"]) == pytest.approx(float(loss), rel=1e-4)
+    assert float(info["loss"]) == pytest.approx(loss.item(), rel=1e-4)
     assert float(info["G_F"]) == pytest.approx(float(G_F.norm()), rel=1e-3)
     assert float(info["train"]) == pytest.approx(float((seen * right).sum() / seen.sum()))
     assert float(info["test"]) == pytest.approx(float(((1 - seen) * right).sum() / (1 - seen).sum()))
@@ -123,7 +123,8 @@ def test_ascent_ends_on_the_levels_of_its_group():
     while made.status.kind == "running":
         made.advance()
     frame = made.frame()
-    assert set(np.round(frame.arrays["energy"][:, -1], 3)) <= {0.167, 0.25, 0.5}
+    levels = np.array([1 / 6, 1 / 4, 1 / 2])
+    assert (np.abs(frame.arrays["energy"][:, -1:] - levels).min(1) < 1e-3).all()
     assert frame.history["purity"][-1] > 0.99 and group("S4").M == 24
 
 
