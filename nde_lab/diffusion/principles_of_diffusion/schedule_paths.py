@@ -140,6 +140,7 @@ class SchedulePaths:
             if s == self.schedule:
                 m, _, _, _ = SCHEDULES[s].coefficients(data["t"])
                 out |= {"exact": (m[:, None] * y[:, i]).T.contiguous(), "mine": error[-1:],
+                        "edge": 0 * z[:, 0], "end": path[-1, i, -1], "exact_end": m[-1] * y[-1, i],
                         "polygon_t": euler_times(SCHEDULES[s], n[None])[:, 0],
                         "polygon": path[:, i, -1].T.contiguous()}
         return out
@@ -148,13 +149,14 @@ class SchedulePaths:
         high = 20.0 if self.schedule == "VE" else 4.0
         bold = {name: "accent" if name == self.schedule else "neutral" for name in SCHEDULES}
         return View([
-            Panel(f"Noise to data along {self.schedule}", Axis("t (0: data, 1: noise)", low=0, high=1),
+            Panel(f"Noise to data along {self.schedule}", Axis("t (0: data, 1: noise)", low=-0.04, high=1),
                   Axis("x", low=-high, high=high),
                   [Paths("t", "exact", role="truth", label="flow"),
-                   Paths("polygon_t", "polygon", role="ode", label="N Euler steps")],
+                   Paths("polygon_t", "polygon", role="ode", label="N Euler steps"),
+                   Points("edge", "exact_end", role="truth"), Points("edge", "end", role="ode")],
                   alt="Fifteen dotted paths from the noise on the right to three bumps of data on the left, "
-                      "and polygons of N Euler steps from the same starts. Where the dotted paths are "
-                      "straight, few steps bring the polygons to the same ends."),
+                      "and polygons of N Euler steps from the same starts. Crosses and squares mark "
+                      "their ends; where the dotted paths are straight, few steps bring them together."),
             Panel("Error of x(0)", Axis("Euler steps N", scale="log", low=0.9, high=70),
                   Axis("root mean square error", scale="log", low=1e-3, high=20),
                   [*(Line("counts", f"error_{s}", role=role, label=s) for s, role in bold.items()),
