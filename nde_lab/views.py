@@ -199,7 +199,7 @@ class _Artist:
             x, y = self.get(mark.x), self.get(mark.y)
             few = len(x) <= FEW
             ax.scatter(x, y, s=40 if few else 7, color=color, marker=style["marker"], alpha=0.95 if few else 0.55,
-                       linewidths=1.6 if few else 0.8, label=label)
+                       linewidths=1.6 if few else 0.8, zorder=3 if few else 1, label=label)
         elif isinstance(mark, Paths):
             y = np.atleast_2d(self.get(mark.y))
             lines = ax.plot(self.get(mark.x), y.T, color=color, lw=0.7, alpha=0.45, ls=dash)
@@ -209,7 +209,8 @@ class _Artist:
             width = 0.8 * (np.diff(x).min() if len(x) > 1 else 1.0)
             ax.bar(x, self.get(mark.y), width=width, color=color, edgecolor="black", lw=0.6, label=label)
             if mark.names:
-                ax.set_xticks(x, mark.names)
+                crowded = sum(map(len, mark.names)) > 30
+                ax.set_xticks(x, ["\n" * (crowded and i % 2) + name for i, name in enumerate(mark.names)])
         elif isinstance(mark, HeatMap):
             image = ax.pcolormesh(self.get(mark.x), self.get(mark.y), self.get(mark.z), shading="nearest",
                                   cmap="cividis", vmin=mark.low, vmax=mark.high)
@@ -223,6 +224,15 @@ class _Artist:
         elif isinstance(mark, Rule):
             line = ax.axhline if mark.axis == "y" else ax.axvline
             line(mark.value, color=color, ls=dash, lw=1.2, label=label)
+
+
+def _few_ticks(axis, low: float, high: float) -> None:
+    """Powers of ten on a log axis, with 2 and 5 between them on a short one; nothing else is named."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    if high < 1e3 * low:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def still(view: View, frame, *, width: float = 8.0):
@@ -241,6 +251,8 @@ def still(view: View, frame, *, width: float = 8.0):
             if axis.scale != "linear":         # setting a scale, also the same one, drops the names of bars
                 getattr(ax, f"set_{side}scale")(axis.scale)
             getattr(ax, f"set_{side}lim")(axis.low, axis.high)
+            if axis.scale == "log":
+                _few_ticks(getattr(ax, f"{side}axis"), *getattr(ax, f"get_{side}lim")())
         ax.set_title("\n".join(textwrap.wrap(panel.title, 46)), fontsize=10)
         ax.spines[["top", "right"]].set_visible(False)
         if panel.equal:

@@ -52,6 +52,22 @@ def test_bars_keep_their_names():
     assert [tick.get_text() for tick in axes.get_xticklabels()] == list("abcde")
 
 
+@pytest.mark.parametrize("axis, side", [(Axis("n", "log", 3.5, 75), "x"), (Axis("e", "log", 1e-6, 3), "y"),
+                                        (Axis("w", "log", 0.02, 2), "x"), (Axis("k", "log", 4, 30), "y")])
+def test_names_on_a_log_axis_do_not_overlap(axis, side):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    axes = {"x": Axis("x"), "y": Axis("y"), side: axis}
+    panel = Panel("p", axes["x"], axes["y"], [Line("x", "y")], alt="a line")
+    figure = still(View([panel, panel]), _frame())
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    drawn = getattr(figure.axes[0], f"{side}axis")
+    ends = sorted(getattr(t.get_window_extent(canvas.get_renderer()), f"interval{side}").tolist()
+                  for t in [*drawn.get_ticklabels(), *drawn.get_ticklabels(minor=True)] if t.get_text())
+    assert len(ends) >= 2
+    assert all(before[1] < after[0] for before, after in zip(ends, ends[1:], strict=False))
+
+
 def test_observables_are_the_arrays_and_not_the_history():
     view = View([Panel("p", Axis("x"), Axis("y"), [*ALL, Line("history.step", "history.loss")], alt="all")])
     assert view.observables() == {"x", "y", "many", "low", "high", "z"}

@@ -148,7 +148,6 @@ def digits_view() -> View:
               alt="Bars at the times where accepted steps begin, as high as the step is long. With a penalty: "
                   "three "
                   "bars."),
-        Panel("Test accuracy", Axis("the test part", low=0, high=2), Axis(f"share of {SHARE} pictures",
-                                                                          low=0.8, high=1),
-              [Bars("one", "accuracy", role="test", label="right")],
+        Panel("Test accuracy", Axis("", low=0, high=2), Axis(f"share of {SHARE} pictures", low=0.8, high=1),
+              [Bars("one", "accuracy", role="test", names=("right",))],
               alt="One bar: the share of the 397 test pictures that are classified correctly, about 0.95.")])
