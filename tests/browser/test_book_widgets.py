@@ -12,6 +12,7 @@ from toys import SineFit
 
 from nde_lab.explore.page import static_html
 from nde_lab.explore.spec import explorer
+from tests.browser.driving import Widget
 
 pytestmark = pytest.mark.browser
 
@@ -107,75 +108,47 @@ def check(look: dict) -> None:
     assert not look["note"], look
 
 
-def settle(page, place, act=None) -> int:
-    """After ``act``: a picture of the new setting, the end of its run or a second and a half of it; returns its pixels."""
-    painted = place.evaluate(LOOK)["painted"]
-    if act:
-        act()
-    until(page, place, f"s.painted > {painted if act else 0} && s.shown === String(s.gen) && (s.step > 0 || s.phase === 'diverged')")
-    for _ in range(30):
-        look = place.evaluate(LOOK)
-        if look["phase"] in ("finished", "diverged"):
-            break
-        page.wait_for_timeout(50)
-    page.wait_for_timeout(50)        # two animation frames: the last picture is on the canvas
-    check(place.evaluate(LOOK))
-    pixels, ink = place.evaluate(PIXELS)
-    assert ink > 500
-    return pixels
-
-
-def to_end(page, place, slider, key: str) -> int:
-    """A slider to its low (Home) or high (End) end; where it is already there, what is shown counts."""
-    end = slider.get_attribute("min" if key == "Home" else "max")
-    return settle(page, place, None if slider.input_value() == end else lambda: slider.press(key))
-
-
-def drive(page, place) -> int:
-    """Every slider to both ends and back by keyboard, every choice and toggle once; returns the number of controls."""
-    sliders = place.query_selector_all("input[type=range]")
-    for slider in sliders:
-        first, name = slider.input_value(), slider.get_attribute("data-knob")
-        low, high = to_end(page, place, slider, "Home"), to_end(page, place, slider, "End")
-        assert low != high, f"the picture is the same at both ends of {name}"
-        if first != slider.input_value():
-            settle(page, place, lambda s=slider, value=first: s.fill(value))
-    others = place.query_selector_all("input[type=radio]:not(:checked), input[type=checkbox], select")
-    for control in others:
-        if control.evaluate("c => c.tagName") == "SELECT":
-            for option in control.evaluate("c => [...c.options].filter(o => !o.selected).map(o => o.value)"):
-                settle(page, place, lambda c=control, o=option: c.select_option(o))
-        else:
-            settle(page, place, lambda c=control: c.press("Space"))
-    return len(sliders) + len(others)
-
-
 def with_widgets() -> list[str]:
-    """Pages of the built book that are driven, as addresses below its root: home page and one chapter. To do: the
-    five chapters that came later, whose widgets have been driven by hand only."""
-    found = [p.relative_to(build().folder).as_posix() for p in pages() if "ndl-embed" in p.read_text(encoding="utf-8")]
-    return [address for address in found if address.endswith(("index.html", "stable_neural_sdes.html"))]
+    """Pages of the built book that have widgets, as addresses below its root."""
+    return [p.relative_to(build().folder).as_posix() for p in pages() if "ndl-embed" in p.read_text(encoding="utf-8")]
+
+
+def widgets(page):
+    """The widgets of a page from top to bottom, each seen, started and looked at."""
+    for place in page.query_selector_all(".ndl-embed"):
+        check(begin(page, place))
+        yield place, Widget(page, place.query_selector(".ndl-root"))
 
 
 def test_every_widget_of_every_page_trains_and_answers_each_control(browser, bases):
-    found = with_widgets()
+    """Each control to each of its places, by keyboard. All that does not answer is told together."""
+    found, mute, driven = with_widgets(), [], 0
     assert "book/index.html" in found
     for address in found:
         with opened(browser, f"{bases['http']}/{address}", bases["http"]) as page:
-            for place in page.query_selector_all(".ndl-embed"):
-                check(begin(page, place))
-                settle(page, place)
-                assert drive(page, place) > 0
+            for place, widget in widgets(page):
+                for control in widget.controls():
+                    try:
+                        widget.answers(control)
+                        check(place.evaluate(LOOK))
+                    except AssertionError as trouble:
+                        mute.append(f"{address}: {trouble}")
+                    driven += 1
+                pixels, ink = place.evaluate(PIXELS)
+                assert ink > 500
+                widget.rest()
+    assert not mute, "\n".join(mute)
+    assert driven > 2 * len(found)
 
 
 def test_the_book_works_from_disk(browser, bases):
+    """Every widget starts and trains; what its controls do was seen over http."""
     for address in with_widgets():
         with opened(browser, f"{bases['file']}/{address}", bases["file"]) as page:
-            for place in page.query_selector_all(".ndl-embed"):
-                check(begin(page, place))
-                if slider := place.query_selector("input[type=range]"):
-                    to_end(page, place, slider, "End")
-                    to_end(page, place, slider, "Home")
+            for at, (_, widget) in enumerate(widgets(page)):
+                if at == 0:
+                    widget.answers(widget.controls()[0])
+                widget.rest()
 
 
 def test_all_pages_ask_nothing_of_anybody(browser, bases):

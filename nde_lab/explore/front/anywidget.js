@@ -6,6 +6,7 @@ export default {
     const now = model.get("values");
     spec.knobs = spec.knobs.map((k) => ({ ...k }));
     const widget = mount(el, spec, [() => kernelEngine(model)], { start: now.knobs ? now : null, first: firstFrame(model) });
+    el.ndlWidget = widget;      // as in a page: {frame, values}, for tests
     return () => widget.destroy();
   },
 };
