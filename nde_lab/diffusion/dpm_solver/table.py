@@ -34,9 +34,9 @@ def noisy(sampler: str, evaluations: int, n: int = 5000, seed: int = 0) -> Tenso
 def flow_table(evaluations=(12, 24, 48), n: int = 500) -> dict[str, tuple[list[float], list[float]]]:
     """Sampler -> (RMS errors of the flow, W1 distances from the data), one of each for every budget.
 
-    The flow's samplers start from n quantiles of the prior, so that chance plays no part in their W1; the random
-    ones make 10 n samples, and have an empty list of errors. The row "the exact flow" is the floor of W1, which is
-    the noise left at the last time; a sample of 10 n points adds about 0.01 to it.
+    The flow's samplers start from n quantiles of the prior, so that chance plays no part in their W1; the
+    random ones make 10 n samples, and have an empty list of errors. The row "the exact flow" is the floor of
+    W1, which is the noise left at the last time; a sample of 10 n points adds about 0.01 to it.
     """
     p = ((torch.arange(n, dtype=torch.float64) + 0.5) / n)[:, None]
     start, exact, data = (quantile(claims.BUMPS, claims.PROCESS, t, p) for t in (1.0, 1e-3, 1e-9))
