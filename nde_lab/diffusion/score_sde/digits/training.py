@@ -143,6 +143,6 @@ def tiles_view(title: str, z: str, x: str, y: str, alt: str, low: float = 0.0, h
 
 
 class DigitsStudy(DigitsScore):
-    """The same with more weights and more steps: half a minute of one core. Its weights come with the
+    """The same with more weights and more steps: under a minute of one core. Its weights come with the
     package."""
     width, depth, training = 160, 3, 6000
