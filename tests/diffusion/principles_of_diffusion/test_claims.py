@@ -24,7 +24,7 @@ def test_every_check_of_the_notes_has_its_claim():
 
 
 def test_a_wrong_target_would_be_seen():
-    """Against the score of the wrong schedule the 'constant' depends on the network, by many standard errors."""
+    """With the score of another schedule the 'constant' depends on the network, by many standard errors."""
     t, x0, z, x = here.noised_ring(SCHEDULES["VP"], 100_000, seed=0)
     wrong = -SCHEDULES["VP"].std(t) * here.RING.score(SCHEDULES["linear"])(t, x)
     gaps = [((net(t, x) - z).square() - (net(t, x) - wrong).square()).sum(-1)

@@ -29,8 +29,8 @@ def test_the_boundary_condition_holds_whatever_the_network_says():
 
 
 def test_a_silent_network_is_the_right_map_to_first_order_for_one_normal():
-    """skip(t) x shrinks x towards the data; the exact map of N(0, spread^2) is spread / sqrt(spread^2 + s^2) x, which
-    shrinks less, so a network has to learn the rest."""
+    """skip(t) x shrinks x towards the data; the exact map of N(0, spread^2), spread / sqrt(spread^2 + s^2) x,
+    shrinks it less, so a network has to learn the rest."""
     x, t = torch.ones(1, 1, dtype=T64), torch.full((1, 1), 1.0, dtype=T64)
     model = Consistency(spread=1.0)
     skip = model(lambda i: 0 * i[:, :1], t, x).item()
@@ -38,7 +38,7 @@ def test_a_silent_network_is_the_right_map_to_first_order_for_one_normal():
 
 
 def test_the_exact_map_has_no_loss():
-    """For data N(0, spread^2) the map is known: put it in the network's place, and the loss is the teacher's error."""
+    """For data N(0, spread^2) the map is known; in the network's place it leaves the teacher's error alone."""
     spread, data = 0.5, Mixture.of([0.0], 0.5)
     model = Consistency(spread=spread, boundary=False)
     times = model.times(18)[:, None]
@@ -56,7 +56,7 @@ def test_the_exact_map_has_no_loss():
 
 @pytest.mark.parametrize("t", [0.4, 0.7, 1.0])
 def test_the_teacher_follows_the_flow(t):
-    """Steps of the figure's size in lambda, and two short ones, whose errors fall like the cube; against RK4."""
+    """A step of the figure's size in lambda, and two short ones, whose errors fall like the cube."""
     clock = torch.full((50, 1), t, dtype=T64)
     x = CLOCK.noised(clock, normal(50, 2, seed=1), normal(50, 2))
     off = []

@@ -37,7 +37,8 @@ RIGHT = [
     (check.perfect_and_useless, lambda t, x: torch.full_like(x, 7.0)),
 ]
 WRONG = [
-    (check.cosine_sde, lambda t: (-math.pi / 2 * math.sin(math.pi * t / 2), 1.0), "a = -0.2457; the logarithm"),
+    (check.cosine_sde, lambda t: (-math.pi / 2 * math.sin(math.pi * t / 2), 1.0),
+     "a = -0.2457; the logarithm"),
     (check.cosine_sde, lambda t: (cosine(t)[0], math.pi * math.sin(math.pi * t)), r"a is right, but at t = 0.1"),
     (check.data_from_velocity, lambda x, v, t: x - v, "off by up to"),
     (check.data_from_velocity, lambda x, v, t: 1.0, r"yours has \(\)"),

@@ -44,7 +44,8 @@ def test_the_price_telescopes(process):
     x0 = torch.zeros(1, 2, dtype=T64)
     for steps in (1, 7):
         times = torch.linspace(0.9, 0.1, steps + 1, dtype=T64)
-        bill = sum(step_kl(process, t, r, x0, x0 + 0.1).item() for t, r in zip(times[:-1], times[1:], strict=True))
+        bill = sum(step_kl(process, t, r, x0, x0 + 0.1).item()
+                   for t, r in zip(times[:-1], times[1:], strict=True))
         ends = 0.5 * (snr(process, 0.1) - snr(process, 0.9)).item() * 0.02
         assert bill == pytest.approx(ends, rel=1e-10)
 
@@ -55,7 +56,8 @@ def test_the_bound_becomes_an_integral_of_the_snr():
 
     def bill(n):
         times = torch.linspace(0.9, 0.2, n + 1, dtype=T64)
-        return sum(step_kl(process, t, r, x0, x0 + 0.2 * t).item() for t, r in zip(times[:-1], times[1:], strict=True))
+        return sum(step_kl(process, t, r, x0, x0 + 0.2 * t).item()
+                   for t, r in zip(times[:-1], times[1:], strict=True))
     t = torch.linspace(0.2, 0.9, 20001, dtype=T64)
     exact = 0.5 * torch.trapezoid(2 * (1 - t) / t**3 * (0.2 * t)**2, t).item()      # -SNR' = 2 (1 - t) / t^3
     off = [bill(n) - exact for n in (50, 100)]

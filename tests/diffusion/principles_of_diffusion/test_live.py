@@ -19,7 +19,8 @@ ALL = (SchedulePaths, PredictionKinds, GuidedClasses, StepsRace)
 
 
 def values(name, knob):
-    return st.sampled_from(knob.choices) if knob.choices else st.sampled_from([knob.low, knob.default, knob.high])
+    return st.sampled_from(knob.choices) if knob.choices else st.sampled_from([knob.low, knob.default,
+                                                                               knob.high])
 
 
 @pytest.mark.parametrize("cls", ALL, ids=lambda c: c.__name__)
@@ -61,8 +62,8 @@ def test_one_step_along_the_straight_path_is_best_for_small_data():
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_the_exact_paths_of_all_schedules_end_at_the_same_data(schedule):
-    """Up to what the noise at the horizon still knows of the data: most for VE, whose s / m ends at 10. There one
-    path, at the border of two bumps, ends 0.27 away."""
+    """Up to what the noise at the horizon still knows of the data: most for VE, whose s / m ends at 10. There
+    one path, at the border of two bumps, ends 0.27 away."""
     ends = arrays(SchedulePaths, schedule=schedule)["exact"][:, -1]
     told = arrays(SchedulePaths, schedule="linear")["exact"][:, -1]
     assert np.abs(ends - told).mean() < 0.05
@@ -88,7 +89,8 @@ def test_predictions_fail_at_opposite_ends():
     """After training, the implied noise of the data prediction is worst near t = 0, and the implied data of the
     noise prediction near t = 1; the score prediction is behind in the balanced error."""
     frame = last(run(PredictionKinds, seed=0))
-    found, errors = frame.arrays, {k: frame.history[f"error_{k}"][-1] for k in ("noise", "data", "velocity", "score")}
+    found, errors = frame.arrays, {k: frame.history[f"error_{k}"][-1] for k in ("noise", "data", "velocity",
+                                                                                "score")}
     assert found["noise_data"][0] > 10 * found["noise_noise"][0]
     assert found["data_noise"][-1] > 10 * found["data_data"][-1]
     assert max(errors, key=errors.get) == "score" and min(errors, key=errors.get) == "velocity"

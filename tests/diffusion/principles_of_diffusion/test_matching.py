@@ -11,8 +11,8 @@ each = pytest.mark.parametrize("process", SCHEDULES.values(), ids=SCHEDULES)
 
 
 def batch(process, n):
-    drawn = sample({"t": Uniform((n, 1), 0.05, 0.95), "u": Uniform((n,)), "w": Normal((n, 2)), "z": Normal((n, 2))},
-                   seed=0, stream="data", dtype=T64)
+    drawn = sample({"t": Uniform((n, 1), 0.05, 0.95), "u": Uniform((n,)), "w": Normal((n, 2)),
+                    "z": Normal((n, 2))}, seed=0, stream="data", dtype=T64)
     return drawn["t"], Mixture.ring().draw(drawn["u"], drawn["w"]), drawn["z"]
 
 
@@ -60,6 +60,7 @@ def test_the_exact_prediction_has_the_least_loss(kind):
 
 def test_unknown_kinds_are_refused():
     t, x0, z = batch(SCHEDULES["VP"], 2)
-    for call in (lambda: target(SCHEDULES["VP"], "x0", t, x0, z), lambda: noise_weight(SCHEDULES["VP"], "x0", t)):
+    vp = SCHEDULES["VP"]
+    for call in (lambda: target(vp, "x0", t, x0, z), lambda: noise_weight(vp, "x0", t)):
         with pytest.raises(ValueError, match="kind must be one of score, noise, data, velocity, got 'x0'"):
             call()

@@ -6,7 +6,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nde_lab.diffusion.principles_of_diffusion import SCHEDULES, Affine, Cosine, Linear, kernel_of, sde_of, slopes
+from nde_lab.diffusion.principles_of_diffusion import (
+    SCHEDULES,
+    Affine,
+    Cosine,
+    Linear,
+    kernel_of,
+    sde_of,
+    slopes,
+)
 from nde_lab.diffusion.score_sde import Mixture, euler_sample
 from nde_lab.random import Normal, sample
 from nde_lab.solvers import integrate_ode
@@ -61,7 +69,8 @@ def test_the_samplers_of_the_part_work_on_the_new_schedules(process, noise):
     drawn = sample({"x": Normal((n, 1)), "z": Normal((steps, n, 1))}, seed=0, stream="s")
     data = Mixture.of([1.0], 0.5, dtype=torch.float32)
     times = process.times(steps, power=2.0)
-    out = euler_sample(process, data.score(process), process.prior_std * drawn["x"], times, drawn["z"], noise=noise)
+    start = process.prior_std * drawn["x"]
+    out = euler_sample(process, data.score(process), start, times, drawn["z"], noise=noise)
     assert out.mean().item() == pytest.approx(1.0, abs=4 * 0.5 / n**0.5 + 0.01)
     assert out.std().item() == pytest.approx(0.5, abs=4 * 0.5 / (2 * n)**0.5 + 0.02)
 
