@@ -121,13 +121,17 @@ class Jupyter:
 
     def connected(self, notebook: str) -> bool:
         """Is there a kernel for this notebook that a front end is connected to, and that waits for work?"""
-        with urllib.request.urlopen(self.url("api/sessions"), timeout=5) as answer:
-            return any(
-                s["name"] == notebook
-                and s["kernel"]["connections"]
-                and s["kernel"]["execution_state"] == "idle"
-                for s in json.load(answer)
-            )
+        try:
+            with urllib.request.urlopen(self.url("api/sessions"), timeout=5) as answer:
+                sessions = json.load(answer)
+        except OSError:  # a busy server has not answered yet
+            return False
+        return any(
+            s["name"] == notebook
+            and s["kernel"]["connections"]
+            and s["kernel"]["execution_state"] == "idle"
+            for s in sessions
+        )
 
     def close(self) -> None:
         """End the server and its kernels."""

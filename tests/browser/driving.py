@@ -33,16 +33,18 @@ RECORD = """root => {
   if (root.dataset.painted) keep();
   new MutationObserver(keep).observe(root, { attributes: true, attributeFilter: ['data-painted'] });
 }"""
-# In how many cells the pictures of two runs differ at a step that both have shown, at most: 0 where their numbers are the
-# same there, -1 if there is no such step. Long runs may have shown no step in common; then their histories are compared
-# as far as both go, and their newest pictures.
+# In how many cells the pictures of two runs differ at a step that both have shown, at most: 0 where their numbers
+# are the same there, -1 if there is no such step. Long runs may have shown no step in common; then their histories are
+# compared as far as both go, and their newest pictures.
 DIFFER = f"""(root, [a, b]) => {{
   const one = root.ndlSeen[a], two = root.ndlSeen[b], known = (root.ndlKnown ??= {{}});
   if (!one || !two) return -1;
   const unlike = (x, y, n) => {{
     let most = 0;
     for (let i = 0; i < n; i++) most = Math.max(most, Math.abs(x[i]) || 0, Math.abs(y[i]) || 0);
-    for (let i = 0; i < n; i++) if (Math.abs(x[i] - y[i]) > {APART} * most || Number.isNaN(x[i]) !== Number.isNaN(y[i])) return true;
+    for (let i = 0; i < n; i++) {{
+      if (Math.abs(x[i] - y[i]) > {APART} * most || Number.isNaN(x[i]) !== Number.isNaN(y[i])) return true;
+    }}
     return false;
   }};
   const cells = (p, q) => {{

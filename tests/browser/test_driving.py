@@ -1,4 +1,4 @@
-"""The way in which widgets are driven here finds a control that does nothing, also while training changes the picture."""
+"""The way in which widgets are driven here finds a control that does nothing, also while training goes on."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ class Rewind:
                       "other; under a "
                       "strong pull reversible Heun zigzags with growing amplitude."),
             Panel("On the way back: distance to the forward path", Axis("time t", low=0, high=self.T),
-                  Axis("root mean square distance", scale="log", low=1e-8, high=100),
+                  Axis("rms distance", scale="log", low=1e-8, high=100),
                   [Line("t_back", "reversible_heun_error", role="sde", label="reversible Heun"),
                    Line("t_back", "heun_error", role="ode", label="Heun"),
                    Line("t_back", "midpoint_error", role="accent", label="midpoint")],
