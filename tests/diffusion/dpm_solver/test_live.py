@@ -39,7 +39,9 @@ def test_clocks_start_at_the_horizon_and_fall_to_the_end(grid):
 
 def test_rows_of_different_lengths_take_their_own_steps_and_then_wait():
     counts = torch.tensor([[1.0], [2.0], [4.0]])
-    made = marched(lambda x, u, v: x + (v - u) * 8 + (u < v).float(), torch.zeros(3, 1), counts, torch.arange(4.0))
+    def step(x, u, v):
+        return x + (v - u) * 8 + (u < v).float()
+    made = marched(step, torch.zeros(3, 1), counts, torch.arange(4.0))
     assert made[:, 0].tolist() == [9.0, 10.0, 12.0]           # each goes the whole way, in 1, 2 and 4 steps
 
 
