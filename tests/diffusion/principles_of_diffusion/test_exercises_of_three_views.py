@@ -39,7 +39,8 @@ RIGHT = [
 WRONG = [
     (check.cosine_sde, lambda t: (-math.pi / 2 * math.sin(math.pi * t / 2), 1.0),
      "a = -0.2457; the logarithm"),
-    (check.cosine_sde, lambda t: (cosine(t)[0], math.pi * math.sin(math.pi * t)), r"a is right, but at t = 0.1"),
+    (check.cosine_sde, lambda t: (cosine(t)[0], math.pi * math.sin(math.pi * t)),
+     "a is right, but at t = 0.1"),
     (check.data_from_velocity, lambda x, v, t: x - v, "off by up to"),
     (check.data_from_velocity, lambda x, v, t: 1.0, r"yours has \(\)"),
     (check.way_back, lambda x, x0, m_t, s_t, m_r, s_r: (0.0, s_r**2), "your variance is"),
