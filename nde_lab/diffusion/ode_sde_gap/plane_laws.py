@@ -39,7 +39,8 @@ def sde_law(phi, times: Tensor, n: int = CELLS, dtype: torch.dtype = torch.float
     conserved to rounding.
     """
     if len(times) % 2 == 0:
-        raise ValueError(f"the law is extrapolated from K and K / 2 steps; take an even K, got {len(times) - 1}")
+        raise ValueError("the law is extrapolated from K and K / 2 steps; take an even K, got "
+                         f"{len(times) - 1}")
     fine, coarse = (_marched(phi, t, places(n, dtype), n) for t in (times, times[::2]))
     return (2 * fine - coarse).clamp_min(0.0)
 

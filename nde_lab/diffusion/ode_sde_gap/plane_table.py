@@ -2,8 +2,8 @@
 
 One start and one sequence of draws for all four networks, 2000 updates of 512 + 512 points: a fiftieth of the
 paper's updates, a four-hundredth of its batch. T = 4, end 0.01. Laws are solved on 96 x 96 cells and compared
-on 32 x 32 bins of [-4, 4]^2 (the paper: 3 million samples, 64 x 64 bins). A bin is 0.25 wide, so laws that differ
-by a shift of d < 0.25 are 0.25 d apart in W2^2 rather than d^2: small distances come out too large, ours more
+on 32 x 32 bins of [-4, 4]^2 (the paper: 3 million samples, 64 x 64 bins). A bin is 0.25 wide, so laws that
+differ by a shift of d < 0.25 are 0.25 d apart in W2^2 rather than d^2: small distances come out too large, ours more
 than the paper's.
 """
 from __future__ import annotations

@@ -56,6 +56,6 @@ class TwoRings:
                       "out bright, with patches around it; with weights from 0.1 on it fades to an even grey.",
                   equal=True),
             map_of("ode", "ODE sampler", "Density of the ODE sampler's law: two rings, sharp in places, "
-                                         "without the penalty; one blurred disc at w_R = 1, a broad ring at 10."),
+                                         "without the penalty; a blurred disc at w_R = 1, a ring at 10."),
             map_of("sde", "SDE sampler", "Density of the SDE sampler's law: two softer rings without the "
                                          "penalty, and nearly the ODE's blurred picture at large weights.")])

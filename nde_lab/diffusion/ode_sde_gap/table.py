@@ -117,5 +117,5 @@ def ode_gains_from_a_small_weight() -> Verdict:
     table, _ = medians(WEIGHTS, LONG, 3)
     return Verdict(_shown(table), "the smaller ODE-data of w_R = 0.001 and 0.01 is below that of w_R = 0",
                    min(table[0.001][1], table[0.01][1]) < table[0.0][1], unit=UNIT,
-                   note="the paper's dip is at w_R = 0.1 to 1: in the plane, 25 times the updates, 800 times the "
-                        "batch; " + SAME)
+                   note="the paper's dip is at w_R = 0.1 to 1: in the plane, 25 times the updates, 800 times "
+                        "the batch; " + SAME)

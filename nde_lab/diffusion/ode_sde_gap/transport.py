@@ -2,8 +2,8 @@
 
 |x - y|^2 is the sum of a horizontal and a vertical part, so mass may go along rows first and along columns
 next: n^3 arcs a stage instead of n^4 (the idea of Auricchio, Bassetti, Gualandi, Veneroni 2018). Only arcs of
-at most ``reach`` cells are given to the solver; its prices then tell whether a longer one could save anything. If one
-could, reach is doubled and the programme solved again.
+at most ``reach`` cells are given to the solver; its prices then tell whether a longer one could save anything.
+If one could, reach is doubled and the programme solved again.
 """
 from __future__ import annotations
 
