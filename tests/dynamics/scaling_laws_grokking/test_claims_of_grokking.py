@@ -40,3 +40,18 @@ def test_a_small_diagram_by_sweep():
     made = phase.diagram(moduli=(11,), fractions=(0.3, 0.9), seeds=(0,), steps=150, lr=0.03)
     assert made.dims == ("group", "p", "seed") and made.shape == (1, 2, 1)
     assert float(made.sel(p=0.9).item()) > float(made.sel(p=0.3).item())
+
+
+def test_the_diagram_is_a_picture_with_words_or_a_sentence(monkeypatch):
+    from nde_lab.dynamics.scaling_laws_grokking import picture
+    M, p = np.array([5.0, 7.0]), np.array([0.3, 0.6])
+    arrays = {"M": M, "p": p, "accuracy": np.eye(2), "boundary": p, "M_line": M, "line": p}
+    frame = phase.Frame(1, {}, arrays, phase.Status("finished", "finished", 1), {}, 0)
+    monkeypatch.setattr(picture, "stored_frame", lambda: frame)
+    data, metadata = picture.phase_diagram()._repr_mimebundle_()
+    assert data["image/png"].startswith("iVBOR") and "log M / M" in metadata["image/png"]["alt"]
+
+    def nothing():
+        raise ValueError("the phase diagram is not stored")
+    monkeypatch.setattr(picture, "stored_frame", nothing)
+    assert picture.phase_diagram() == "the phase diagram is not stored"
