@@ -205,6 +205,19 @@ def test_a_traced_loop_works_under_vmap(batched):
         close([o[k] for o in out], graph(*cell), 1e-5)
 
 
+def test_a_body_may_return_its_names_in_another_order_but_not_other_names():
+    def step(z, v, xs):
+        def body(c, x):
+            return {"v": c["v"] - x * c["z"], "inner": (c["inner"][0] + x,), "z": c["z"] + 2 * c["v"]}, None
+        out, _ = loop(body, {"z": z, "inner": (v,), "v": v}, xs)
+        return {n: out[n] for n in ("z", "v")} | {"i": out["inner"][0]}
+
+    args = normal(3), normal(3), normal(5, 3)
+    close(trace(step, args)(*args), list(step(*args).values()), 1e-7)
+    with pytest.raises(ValueError, match=r"names that it got, \['z'\], but returned \['y'\]"):
+        trace(lambda z, xs: loop(lambda c, x: ({"y": c["z"] + x}, None), {"z": z}, xs), args[1:])
+
+
 def test_loops_inside_loops():
     def outer(params, xs):
         def body(c, x):

@@ -79,6 +79,18 @@ def _check_carry(before: list, after: list) -> None:
                              f"but turned {show[0]} into {show[1]}")
 
 
+def _leaves_like(tree: Any, like: Any) -> list:
+    """The leaves of ``tree`` in the order of ``like``: dicts with the same keys count as equal in any order."""
+    if isinstance(tree, dict) and isinstance(like, dict):
+        if set(tree) != set(like):
+            raise ValueError(f"the body of a loop must return the names that it got, {sorted(like)}, "
+                             f"but returned {sorted(tree)}")
+        return [leaf for name in like for leaf in _leaves_like(tree[name], like[name])]
+    if isinstance(tree, tuple | list) and isinstance(like, tuple | list) and len(tree) == len(like):
+        return [leaf for t, k in zip(tree, like, strict=True) for leaf in _leaves_like(t, k)]
+    return pytree.tree_leaves(tree)
+
+
 def record(body: Callable, carry: Any, xs: Any) -> tuple[Any, Any]:
     """``loop(body, carry, xs)`` as a call of the loop operator (while tracing)."""
     n, _ = turns(xs)
@@ -98,7 +110,7 @@ def record(body: Callable, carry: Any, xs: Any) -> tuple[Any, Any]:
 
     def flat_body(c: list[Tensor], x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         new, y = body(rebuild(carry_spec, len(carries), c_pos, c), rebuild(x_spec, len(x_leaves), x_pos, x))
-        new_leaves = pytree.tree_leaves(new)
+        new_leaves = _leaves_like(new, carry)
         _check_carry(carries, new_leaves)
         y_leaves, spec["y"] = pytree.tree_flatten(y)
         spec["y_pos"] = [i for i, leaf in enumerate(y_leaves) if leaf is not None]
