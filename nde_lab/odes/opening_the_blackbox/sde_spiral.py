@@ -51,9 +51,10 @@ def moments(paths: Tensor) -> Moments:
     return Moments(paths.mean(1), paths.var(1))
 
 
-def moment_error(found: Moments, wanted: Moments) -> Tensor:
-    """The fit's loss, 0-d."""
-    return (found.mean - wanted.mean).square().mean() + (found.var - wanted.var).square().mean()
+def moment_error(found: Moments, wanted: Moments, first: int = 0) -> Tensor:
+    """The fit's loss, 0-d, over the times from number ``first`` on (29: only the end is asked for)."""
+    mean, var = found.mean - wanted.mean, found.var - wanted.var
+    return mean[first:].square().mean() + var[first:].square().mean()
 
 
 def start(n: int) -> Tensor:
@@ -108,13 +109,13 @@ def local_step(f, g, solved: SdeSolved, kind: str, u: float, *, rtol: float, see
 
 
 def loss(params: dict[str, Tensor], kind: str, seed: int, step: int, u: float, *, weight: float = WEIGHT,
-         rtol: float = RTOL):
+         rtol: float = RTOL, first: int = 0):
     """Fit plus penalty at one training step, and the solve: (0-d, (fit 0-d, SdeSolved))."""
     if kind not in KINDS:
         raise ValueError(f"unknown kind of penalty {kind!r}; known: {', '.join(KINDS)}")
     f, g = fields(params)
     solved = solve_sde_pair(f, g, start(BATCH), rtol=rtol, seed=seed, stream=f"train {step}")
-    fit = moment_error(moments(solved.at(times())), wanted())
+    fit = moment_error(moments(solved.at(times())), wanted(), first)
     if kind == "none":
         return fit, (fit, solved)
     extra = solved.error_sum if kind == "global" else local_step(f, g, solved, kind, u, rtol=rtol, seed=seed,
@@ -123,15 +124,16 @@ def loss(params: dict[str, Tensor], kind: str, seed: int, step: int, u: float, *
 
 
 @functools.cache
-def trained(kind: str, seed: int, *, weight: float = WEIGHT, rtol: float = RTOL, steps: int = STEPS
-            ) -> dict[str, Tensor]:
+def trained(kind: str, seed: int, *, weight: float = WEIGHT, rtol: float = RTOL, steps: int = STEPS,
+            first: int = 0) -> dict[str, Tensor]:
     """Weights after training. Raises RuntimeError with the reason if a solve on the way fails."""
     params = begin(seed)
     adam, where = optimizers.adam_state(params), Sampler({"u": Uniform((1,))}, seed=seed, stream="step")
     for k in range(steps):
         u = float(where.at(k)["u"])
         (_, (fit, solved)), grads = autodiff.value_and_grad(
-            lambda p, k=k, u=u: loss(p, kind, seed, k, u, weight=weight, rtol=rtol), params, has_aux=True)
+            lambda p, k=k, u=u: loss(p, kind, seed, k, u, weight=weight, rtol=rtol, first=first), params,
+            has_aux=True)
         if solved.status != "done" or not torch.isfinite(fit):
             raise RuntimeError(f"training diverged at step {k}: {solved.status}, fit {float(fit):.3g}")
         params, adam = optimizers.adam(params, grads, adam, lr=LR)
@@ -147,16 +149,17 @@ class Cost(NamedTuple):
     fine_error: float
 
 
-def measured(params: dict[str, Tensor], *, rtol: float = RTOL, solves: int = 20) -> Cost:
+def measured(params: dict[str, Tensor], *, rtol: float = RTOL, solves: int = 20, first: int = 0
+             ) -> Cost:
     """New noise, the same for every model: adaptive solves of 100 trajectories at the tolerance of the
     training."""
     f, g = fields(params)
     with torch.no_grad():
         done = [solve_sde_pair(f, g, start(BATCH), rtol=rtol, seed=k, stream="test") for k in range(solves)]
-        error = moment_error(moments(torch.cat([s.at(times()) for s in done], 1)), wanted())
+        error = moment_error(moments(torch.cat([s.at(times()) for s in done], 1)), wanted(), first)
         fine = solve_fixed(f, g, start(solves * BATCH), steps=FINE, seed=0, stream="fine",
                            every=FINE // (TIMES - 1))
-        fine_error = moment_error(moments(fine), wanted())
+        fine_error = moment_error(moments(fine), wanted(), first)
     return Cost(float(np.mean([s.drifts for s in done])), float(error), float(fine_error))
 
 

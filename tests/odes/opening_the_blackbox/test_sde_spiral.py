@@ -25,6 +25,7 @@ def test_moment_error_is_zero_only_for_equal_moments():
     assert float(s.moment_error(data, data)) == 0
     moved = s.Moments(data.mean + 0.5, data.var - 0.1)
     assert float(s.moment_error(moved, data)) == pytest.approx(0.26, rel=1e-5)
+    assert float(s.moment_error(s.Moments(data.mean + torch.eye(30, 2), data.var), data, first=29)) == 0
 
 
 @pytest.mark.parametrize("kind", s.KINDS[1:])
