@@ -113,7 +113,8 @@ class SamplerGap:
                   [Line("history.updates", "history.gap_plain", role="neutral", label="w_R = 0"),
                    Line("history.updates", "history.gap_penalised", role="accent", label="with w_R")],
                   alt="Squared Wasserstein distance of the ODE's and the SDE's law against Adam updates, log "
-                      "axis. Both fall; with the residual the distance ends more than ten times lower."),
+                      "axis. Both fall; with a weight of 1 the distance ends more than ten times lower, with "
+                      "small weights less."),
             Panel("Fokker-Planck residual at the time t", Axis("time t of the forward process", scale="log",
                                                                low=1e-2, high=3),
                   Axis("root mean square of R, |x| ≤ 2.5", scale="log", low=1e-2, high=1e2),

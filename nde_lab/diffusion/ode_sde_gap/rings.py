@@ -53,7 +53,7 @@ class TwoRings:
             Panel("ODE minus SDE", x, y,
                   [HeatMap("difference", "line", "line", label="difference", low=-0.03, high=0.03)],
                   alt="Difference of the two samplers' densities. Without the penalty the inner ring stands "
-                      "out bright, with patches around it; with weights from 0.1 on it fades to an even grey.",
+                      "out bright, with patches around it; at 0.1 it is fainter, at 1 and 10 nearly gone.",
                   equal=True),
             map_of("ode", "ODE sampler", "Density of the ODE sampler's law: two rings, sharp in places, "
                                          "without the penalty; a blurred disc at w_R = 1, a ring at 10."),
