@@ -27,8 +27,8 @@ def cosine_sde(answer):
     for t in (0.1, 0.5, 0.9):
         told = Cosine().coefficients(t)
         rate, g2 = (number(v) for v in answer(t))
-        require(abs(rate / told.rate.item() - 1) < 1e-6, f"at t = {t:g} you say a = {rate:.4g}; the logarithm of m "
-                                                         f"falls there at the rate {told.rate.item():.4g}.")
+        require(abs(rate / told.rate.item() - 1) < 1e-6, f"at t = {t:g} you say a = {rate:.4g}; the slope of log m "
+                                                         f"there is {told.rate.item():.4g}.")
         require(abs(g2 / told.g2.item() - 1) < 1e-6, f"a is right, but at t = {t:g} you say g² = {g2:.4g}; with "
                 f"yours s² would grow by {g2 + 2 * rate * told.std.item() ** 2:.4g} per unit of time, and it grows "
                 f"by {told.g2.item() + 2 * rate * told.std.item() ** 2:.4g}.")

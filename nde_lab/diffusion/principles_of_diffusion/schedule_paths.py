@@ -168,5 +168,5 @@ class SchedulePaths:
                   Axis("λ = log(m / s)", low=-7, high=7),
                   [Line("grid", f"lambda_{s}", role=role, label=s) for s, role in bold.items()],
                   alt="Four falling curves of λ over time, one a schedule, the chosen one drawn strong. Linear "
-                      "and cosine cross 0 at one half and fall without bound at both ends; VP lies lower; VE "
-                      "is a straight line that ends at -2.3.")])
+                      "and cosine cross 0 at one half and plunge at t = 1; VP lies below them almost all the "
+                      "way; VE is nearly a straight line that ends at -2.3.")])
