@@ -31,8 +31,9 @@ def muon_state(params: Tensors, *, prefix: str = "muon.") -> Tensors:
 def muon(params: Tensors, grads: Tensors, state: Tensors, *, lr, momentum: float = 0.95, weight_decay=0.0,
          prefix: str = "muon.") -> tuple[Tensors, Tensors]:
     """Muon (Jordan and others 2024) for matrices (rows, columns): m <- momentum m + g, and the step is
-    ``orthogonalise`` of g + momentum m (Nesterov), times sqrt(max(1, rows / columns)). ``weight_decay`` is added to
-    the gradient, as in ``adam``."""
+    ``orthogonalise`` of g + momentum m (Nesterov), times sqrt(max(1, rows / columns)). Their code keeps a
+    layer as (outputs, inputs); give the transpose of a matrix that is kept as (inputs, outputs) for their scale.
+    ``weight_decay`` is added to the gradient, as in ``adam``."""
     new_params, new_state = {}, {}
     for name, p in params.items():
         g = grads[name] + weight_decay * p

@@ -172,7 +172,7 @@ def gradient_is_proportional_to_decay() -> Verdict:
 @claim(paper=PAPER, where="Lemma 1 (wide networks)", seeds=3,
        says="for wide networks it points along Y Y^T F, so that each unit climbs the energy by itself")
 def wide_networks_send_signal() -> Verdict:
-    """M = 23, n = 264, η = 1e-3 of the largest eigenvalue of F F^T / n; K from 256 to 4096."""
+    """M = 23, n = 264, F centred, η = 1e-6 of the sum of the eigenvalues of F F^T; K = 256, 1024, 4096."""
     rows, by_width = {}, []
     for K in (256, 1024, 4096):
         row = []
@@ -205,8 +205,8 @@ def written_down_solution_is_exact() -> Verdict:
 
 @claim(paper=PAPER, where="Thm 6", seeds=3, says="units with similar features repel each other")
 def similar_units_repel() -> Verdict:
-    """M = 23, n = 264, 40 trained-like units: entries of B = (F^T F + η)^-1 against the overlaps of features, as
-    they are and with what the other units explain projected out."""
+    """M = 23, n = 264, 40 random units, each feature centred and of length 1: entries of B = (F^T F + η)^-1 with
+    η = 1 against the overlaps of features, as they are and with what the other units explain projected out."""
     rows, holds = {}, True
     for seed in range(3):
         F, _ = random_features(23, 264, 40, seed=seed)

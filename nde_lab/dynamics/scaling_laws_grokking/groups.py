@@ -1,7 +1,7 @@
 """Finite groups as multiplication tables, and the modes (real isotypic components) of the functions on them.
 
 A function on a group of M elements is a vector of M numbers. The space of these splits, in one way only, into
-subspaces that every translation by a group element leaves in place: the modes. For Z_M they are the Fourier
+smallest subspaces that every translation, left or right, leaves in place: the modes. For Z_M they are the Fourier
 frequencies (a cosine and a sine each); in general mode k belongs to an irreducible representation of degree
 d_k, or to a conjugate pair of them, and has dimension d_k^2 or 2 d_k^2 (Serre, "Linear representations of
 finite groups", sections 2.6 and 13.2). They are found from the table alone: convolutions with conjugacy classes

@@ -66,7 +66,8 @@ def phase_view() -> View:
                         Line("M_line", "line", role="test", label="2.75 log M / M"),
                         Points("M", "boundary", role="test", label="measured: accuracy 1/2")],
                        alt="Heat map of test accuracy over modulus and fraction seen: near zero below the curve 2.75 "
-                           "log M / M, near one above it; the measured boundary points lie on the curve.")],
+                           "log M / M, near one above it; the measured boundary points lie on the curve or a "
+                           "little below.")],
                 columns=1)
 
 
