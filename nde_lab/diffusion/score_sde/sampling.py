@@ -50,7 +50,8 @@ def _euler(process: Process, score, t, before, x: Tensor, z: Tensor, noise) -> T
 def _reverse_diffusion(process: Process, score, t, before, x: Tensor, z: Tensor, noise) -> Tensor:
     """One step from t to before < t with the coefficients of the forward step, taken back (Appendix E)."""
     h = t - before
-    # The forward step x' = x + shift x + G z; VP's discrete chain is DDPM's, the others are Euler steps.
+    # The forward step x' = x + shift x + G z; VP's chain is DDPM's; the others are Euler
+    # steps (for VE the paper takes the differences of the ladder's variances).
     if type(process) is VP:
         beta = (process.beta(t) * h).clamp(max=1.0)
         shift, variance = torch.sqrt(1 - beta) - 1, beta

@@ -1,8 +1,8 @@
 """The weights that come with the package: score, guide and judge, in 8 bits each, so that they fit into a page.
 
-``python -m nde_lab.diffusion.score_sde.digits.weights`` trains all three again from seed 0 (about a minute of
-one core) and writes ``weights.npz``. Every row of a weight matrix has its own scale: w = scale (q - 128), q =
-1 .. 255.
+``python -m nde_lab.diffusion.score_sde.digits.weights`` trains all three again from seed 0 (about half a
+minute of one core) and writes ``weights.npz``. Every row of a weight matrix has its own scale:
+w = scale (q - 128), q = 1 .. 255.
 """
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def stored() -> dict[str, Tensor]:
 
 
 def trained(seed: int = 0) -> dict[str, Tensor]:
-    """Train score, guide and judge: about a minute of one core."""
+    """Train score, guide and judge: about half a minute of one core."""
     from nde_lab.diffusion.score_sde.digits.classifier import train_guide, train_judge
     from nde_lab.diffusion.score_sde.digits.training import DigitsStudy
     from nde_lab.experiment import Run
