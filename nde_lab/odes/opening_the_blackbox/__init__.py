@@ -4,7 +4,7 @@ Pal, Ma, Shah, Rackauckas, "Opening the Blackbox: Accelerating Neural Differenti
 Internal Solver Heuristics", ICML 2021, arXiv 2105.03918. The penalties in ``heuristics``, networks side by side
 in ``stack``, experiments in ``stretch``, ``hidden``, ``moons`` and ``digits``, the results in ``claims``.
 The neural SDE half: pair, Brownian path, adaptive solve and the spiral in ``sde_pair``, ``sde_path``,
-``sde_solve``, ``sde_spiral``, its results in ``sde_claims``; processor time on the digits in ``prediction_time``.
+``sde_solve``, ``sde_spiral``, its results in ``sde_claims``; processor time in ``prediction_time``.
 """
 from nde_lab.odes.opening_the_blackbox.digits import DigitsODE
 from nde_lab.odes.opening_the_blackbox.heuristics import CONTROL, H0, PENALTIES, penalty, solve
