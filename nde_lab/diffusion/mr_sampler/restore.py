@@ -202,5 +202,5 @@ class Restoration:
                        "predictions of order 1 coincide, and Euler's line lies near them." if ode else
                        "Root mean square distance from the clean curve against the number of steps on log "
                        "axes: "
-                       "data prediction is at the scatter of the clean points from the first, noise prediction "
-                       "explodes below about ten steps, and Euler comes down slowly."))])
+                       "data prediction is near the scatter of the clean points from about ten steps on, noise "
+                       "prediction explodes below about ten, and Euler comes down slowly."))])
