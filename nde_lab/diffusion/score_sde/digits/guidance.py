@@ -138,4 +138,5 @@ class DigitsGuided:
                       "wanted "
                       "digit, and how much the 64 pictures differ, relative to real pictures of that digit. "
                       "With "
-                      "guidance the first rises towards 1; with strong guidance the second ends well below 1.")])
+                      "guidance the first rises towards 1; with strong guidance the second ends "
+                      "well below 1.")])
