@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nde_lab.autodiff import loop
-from nde_lab.diffusion.score_sde.processes import VP, Process
+from nde_lab.diffusion.score_sde.processes import VE, VP, Process
 from nde_lab.solvers import integrate
 
 SNR = 0.16                    # signal-to-noise ratio r of the corrector, the paper's for images
@@ -50,11 +50,13 @@ def _euler(process: Process, score, t, before, x: Tensor, z: Tensor, noise) -> T
 def _reverse_diffusion(process: Process, score, t, before, x: Tensor, z: Tensor, noise) -> Tensor:
     """One step from t to before < t with the coefficients of the forward step, taken back (Appendix E)."""
     h = t - before
-    # The forward step x' = x + shift x + G z; VP's chain is DDPM's; the others are Euler
-    # steps (for VE the paper takes the differences of the ladder's variances).
+    # The forward step x' = x + shift x + G z: VP's is DDPM's, VE's the ladder of noise levels, whose variances
+    # differ by G^2; for the others it is Euler's.
     if type(process) is VP:
         beta = (process.beta(t) * h).clamp(max=1.0)
         shift, variance = torch.sqrt(1 - beta) - 1, beta
+    elif isinstance(process, VE):
+        shift, variance = torch.zeros_like(h), process.std(t)**2 - process.std(before)**2
     else:
         shift, variance = process.rate(t) * h, process.g2(t) * h
     share = (1 + noise * noise) / 2

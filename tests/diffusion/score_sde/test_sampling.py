@@ -49,6 +49,18 @@ def test_the_vp_predictor_is_the_reverse_diffusion_of_the_paper():
     assert torch.allclose(predictor_corrector(process, score, x, times, z), y, rtol=1e-10)
 
 
+def test_the_ve_predictor_climbs_the_ladder_of_noise_levels():
+    """x + (sigma_i^2 - sigma_{i-1}^2) score + sqrt(sigma_i^2 - sigma_{i-1}^2) z, algorithm 2 of the paper."""
+    process = VE(low=0.1, high=8.0)
+    x, z, _ = normals(2, 4)
+    times, score, y = process.times(2, 0.5), RING.score(process), x
+    levels = 0.1 * 80.0**times
+    for k in range(2):
+        step = levels[k]**2 - levels[k + 1]**2
+        y = y + step * score(times[k], y) + (step.sqrt() * z[k] if k == 0 else 0)
+    assert torch.allclose(predictor_corrector(process, score, x, times, z), y, rtol=1e-10)
+
+
 def test_the_last_noise_is_never_heard():
     process = VP()
     x, z, c = normals(5, 4)
