@@ -26,7 +26,7 @@ def build() -> Built:
     """``sphinx-build -W`` into book/_build/html. Every page is read anew: a warning does not hide in an old state."""
     folder, started = ROOT / "book" / "_build" / "html", time.monotonic()
     done = subprocess.run([sys.executable, "-m", "sphinx", "-W", "--keep-going", "-E", "-q", "-c", "book", "-b", "html", ".",
-                           str(folder)], cwd=ROOT, capture_output=True, text=True, timeout=900,
+                           str(folder)], cwd=ROOT, capture_output=True, text=True, timeout=1800,
                           env={**os.environ, "PYTHONPATH": str(ROOT)})
     return Built(folder, done.stdout + done.stderr, done.returncode, time.monotonic() - started)
 

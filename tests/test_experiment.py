@@ -110,7 +110,15 @@ def test_refusals(bad, word):
 def test_an_instance_keeps_its_fixed_knobs():
     made, live = configure(SineFit(width=16), {"lr": 0.1})
     assert made.width == 16 and live == {"lr": 0.1}
-    assert registered()["SineFit"] is SineFit
+
+
+def test_a_registered_experiment_is_found_by_its_name():
+    @experiment(paper="on-neural-differential-equations")
+    @dataclass(frozen=True)
+    class FoundByName(NoisyGrowth):
+        pass
+
+    assert registered()["FoundByName"] is FoundByName
 
 
 def test_the_contract_is_checked_at_registration():
