@@ -117,7 +117,7 @@ class SamplerGap:
                       "small weights less."),
             Panel("Fokker-Planck residual at the time t", Axis("time t of the forward process", scale="log",
                                                                low=1e-2, high=3),
-                  Axis("root mean square of R, |x| ≤ 2.5", scale="log", low=1e-2, high=1e2),
+                  Axis("rms of R, |x| ≤ 2.5", scale="log", low=1e-2, high=1e2),
                   [Line("t", "rms_plain", role="neutral", label="w_R = 0"),
                    Line("t", "rms_penalised", role="accent", label="with w_R")],
                   alt="Root mean square of the residual over x in [-2.5, 2.5] against the time t, log axes. "

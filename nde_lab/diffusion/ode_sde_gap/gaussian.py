@@ -128,7 +128,7 @@ class MisscaledScore:
                       "At kappa = 1 they agree; elsewhere the ODE's width is further off than the SDE's."),
             Panel("Width of the law, for every κ",
                   Axis("κ, by which the score is too strong", low=0.55, high=1.45),
-                  Axis("standard deviation / true one", scale="log", low=0.05, high=20),
+                  Axis("width / true width", scale="log", low=0.05, high=20),
                   [Line("line", "ratio_ode", role="ode", label="ODE sampler"),
                    Line("line", "ratio_sde", role="sde", label="SDE sampler"),
                    Line("now", "low_high", role="neutral", label="κ now"), Rule(1.0, label="right width")],

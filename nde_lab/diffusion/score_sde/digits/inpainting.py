@@ -103,7 +103,7 @@ class DigitsInpaint:
                        "part; "
                        "some complete it to another digit."),
             Panel("What the completions become", Axis("sampler step", low=0, high=self.steps),
-                  Axis("share; standard deviation in u", low=0, high=1.2),
+                  Axis("share; spread in u", low=0, high=1.2),
                   [Line("history.step", "history.same", role="sde", label="judge: the same digit"),
                    Line("history.step", "history.differ", role="accent", label="how far copies differ")],
                   alt="Over the sampler's steps: the probability that an independent classifier gives the "
