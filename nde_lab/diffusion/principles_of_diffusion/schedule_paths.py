@@ -158,7 +158,7 @@ class SchedulePaths:
                       "and polygons of N Euler steps from the same starts. Crosses and squares mark "
                       "their ends; where the dotted paths are straight, few steps bring them together."),
             Panel("Error of x(0)", Axis("Euler steps N", scale="log", low=0.9, high=70),
-                  Axis("root mean square error", scale="log", low=1e-3, high=20),
+                  Axis("rms error", scale="log", low=1e-3, high=20),
                   [*(Line("counts", f"error_{s}", role=role, label=s) for s, role in bold.items()),
                    Points("n", "mine", role="test", label="your N")],
                   alt="Error of the end against the number of Euler steps, log axes, one curve a schedule, the "

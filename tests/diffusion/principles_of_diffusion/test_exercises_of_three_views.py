@@ -38,7 +38,7 @@ RIGHT = [
 ]
 WRONG = [
     (check.cosine_sde, lambda t: (-math.pi / 2 * math.sin(math.pi * t / 2), 1.0),
-     "a = -0.2457; the logarithm"),
+     "a = -0.2457; the slope of log m"),
     (check.cosine_sde, lambda t: (cosine(t)[0], math.pi * math.sin(math.pi * t)),
      "a is right, but at t = 0.1"),
     (check.data_from_velocity, lambda x, v, t: x - v, "off by up to"),
