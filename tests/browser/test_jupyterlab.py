@@ -90,7 +90,7 @@ class Reader:
         found.wait_for(state="attached", timeout=1000 * seconds)
         found.scroll_into_view_if_needed()
         self.page.wait_for_function(
-            "(e) => e.dataset.painted > 0", arg=found.element_handle(), timeout=30_000
+            "(e) => e.dataset.painted > 0", arg=found.element_handle(), timeout=1000 * seconds
         )
         return found
 
