@@ -11,7 +11,7 @@ import pytest
 from bookbuild import ROOT, build, pages
 
 VENDOR = ROOT / "book" / "_static" / "vendor"
-CHAPTER_BYTES = 1_600_000      # the heaviest carries the weights of a network for digits, 0.1 MB in each of three figures
+CHAPTER_BYTES = 1_500_000
 
 
 class Page(HTMLParser):
