@@ -7,33 +7,24 @@ import torch
 
 from nde_lab.diffusion.ode_sde_gap import plane_laws, plane_table
 from nde_lab.diffusion.ode_sde_gap.laws import cells
-from nde_lab.experiment import Draws, Knob, Plan, experiment
+from nde_lab.experiment import Knob, experiment
+from nde_lab.figures import Figure
 from nde_lab.views import Axis, HeatMap, Panel, View
 
 
 @experiment(paper="ode-sde-gap")
 @dataclass(frozen=True)
-class TwoRings:
+class TwoRings(Figure):
     """Laws of both samplers of four trained networks in the plane, solved on a grid and stored; nothing trains
     here. Densities per unit area."""
     live = {"weight": Knob(0.0, choices=plane_table.WEIGHTS, label="w_R",
                            help="weight of the squared Fokker-Planck residual in training")}
-    plan = Plan(1)
 
     def data(self):
         area = (2 * plane_laws.REACH / plane_laws.BINS) ** 2
         stored = {n: v / area for n, v in plane_table.pictures().items()}
         return stored | {"line": cells(-plane_laws.REACH, plane_laws.REACH, plane_laws.BINS),
                          "weights": torch.tensor(plane_table.WEIGHTS)}
-
-    def draws(self):
-        return Draws()
-
-    def init(self, data, start, live):
-        return {"k": torch.zeros(())}
-
-    def step(self, data, state, noise, live):
-        return {"k": state["k"] + 1}, {"ok": torch.isfinite(state["k"])}
 
     def observe(self, data, state, noise, live):
         chosen = ((data["weights"] - live["weight"]).abs() < 1e-3).float()[:, None, None]

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from nde_lab.diffusion.ode_sde_gap.gaussian import ode_variance, sde_variance, variance
 from nde_lab.diffusion.ode_sde_gap.process import OU, STATIONARY
-from nde_lab.experiment import Draws, Knob, Plan, experiment
+from nde_lab.experiment import Knob, experiment
+from nde_lab.figures import Figure
 from nde_lab.views import Axis, Line, Panel, Points, View
 
 COUNTS = (4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362, 512)
@@ -46,26 +47,16 @@ def gap(first: Tensor, second: Tensor) -> Tensor:
 
 @experiment(paper="ode-sde-gap")
 @dataclass(frozen=True)
-class StepsOrScore:
+class StepsOrScore(Figure):
     """W2^2 of the two samplers' laws against the number of steps, for a score kappa times too strong."""
     live = {"N": Knob(32, low=4, high=512, scale="log", label="steps N"),
             "kappa": Knob(1.15, low=0.6, high=1.4, label="κ", help="the score is κ times the true one")}
-    plan = Plan(1)
     ou, v0 = OU(end=1e-3), 0.2
 
     def data(self):
         return {"counts": torch.tensor(COUNTS, dtype=torch.float32), "turns": torch.arange(512.0),
                 "x": torch.linspace(-2.5, 2.5, 161), "v0": torch.tensor(self.v0),
                 "ends": torch.tensor([float(COUNTS[0]), float(COUNTS[-1])])}
-
-    def draws(self):
-        return Draws()
-
-    def init(self, data, start, live):
-        return {"k": torch.zeros(())}
-
-    def step(self, data, state, noise, live):
-        return {"k": state["k"] + 1}, {"ok": torch.isfinite(state["k"])}
 
     def observe(self, data, state, noise, live):
         now, kappa, v0 = live["N"].round(), live["kappa"], data["v0"]

@@ -8,7 +8,8 @@ import torch
 
 from nde_lab.diffusion.principles_of_diffusion.guidance import TwoClasses, flow_ends, law_of_map, moments
 from nde_lab.diffusion.score_sde import VP, euler_sample
-from nde_lab.experiment import Draws, Knob, Plan, experiment
+from nde_lab.experiment import Draws, Knob, experiment
+from nde_lab.figures import Figure
 from nde_lab.random import Normal
 from nde_lab.views import Axis, Line, Panel, Points, View
 
@@ -20,12 +21,11 @@ WIDTH = 0.15                        # standard deviation of the kernel that smoo
 
 @experiment(paper=PAPER)
 @dataclass(frozen=True)
-class GuidedClasses:
+class GuidedClasses(Figure):
     """Classes N(+-offset, 1), guided towards +: the flow's law (no sampling: its map), the reverse SDE's
     samples, the tilted density and p(x | +); and the means against w. The scores are exact."""
     live = {"w": Knob(2.0, low=0.0, high=8.0, label="guidance weight w"),
             "offset": Knob(1.0, low=0.3, high=3.0, label="class centres ± a")}
-    plan = Plan(1)
     steps, samples, places = 30, 500, 61
 
     def data(self):
@@ -36,12 +36,6 @@ class GuidedClasses:
 
     def draws(self):
         return Draws(observe={"x": Normal((self.samples, 1)), "z": Normal((self.steps, self.samples, 1))})
-
-    def init(self, data, start, live):
-        return {"k": torch.zeros(())}
-
-    def step(self, data, state, noise, live):
-        return {"k": state["k"] + 1}, {"ok": torch.isfinite(state["k"])}
 
     def observe(self, data, state, noise, live):
         classes = TwoClasses(live["offset"], torch.float32)

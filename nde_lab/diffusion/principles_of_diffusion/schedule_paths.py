@@ -9,7 +9,8 @@ from torch import Tensor
 from nde_lab.autodiff import loop
 from nde_lab.diffusion.principles_of_diffusion.schedules import SCHEDULES
 from nde_lab.diffusion.score_sde import Mixture, Process
-from nde_lab.experiment import Draws, Knob, Plan, experiment, knob
+from nde_lab.experiment import Knob, experiment, knob
+from nde_lab.figures import Figure
 from nde_lab.views import Axis, Line, Panel, Paths, Points, View
 
 PAPER = "principles-of-diffusion-models"
@@ -85,7 +86,7 @@ def exact_path(score, z: Tensor, ratios: Tensor) -> Tensor:
 
 @experiment(paper=PAPER)
 @dataclass(frozen=True)
-class SchedulePaths:
+class SchedulePaths(Figure):
     """Paths of the flow for one schedule, by N Euler steps beside the exact ones, and the errors of all four.
 
     The exact score of three bumps on the line is used, at a scale of the reader's choice, and the same fifteen
@@ -94,7 +95,6 @@ class SchedulePaths:
     schedule: str = knob("linear", choices=("linear", "VP", "cosine", "VE"), label="schedule")
     live = {"n": Knob(4, low=1, high=MOST, scale="log", label="Euler steps N"),
             "scale": Knob(1.0, low=0.2, high=2.0, label="size c of the data")}
-    plan = Plan(1)
 
     def data(self):
         grid = torch.linspace(END, 0.999, 100, dtype=torch.float64)
@@ -108,15 +108,6 @@ class SchedulePaths:
             if name == self.schedule:
                 out["t"] = process.time_at(lam)
         return {name: value.float().contiguous() for name, value in out.items()}
-
-    def draws(self):
-        return Draws()
-
-    def init(self, data, start, live):
-        return {"k": torch.zeros(())}
-
-    def step(self, data, state, noise, live):
-        return {"k": state["k"] + 1}, {"ok": torch.isfinite(state["k"])}
 
     def observe(self, data, state, noise, live):
         bumps = Mixture(live["scale"] * data["means"], live["scale"] * data["stds"], data["weights"])

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from nde_lab.experiment import Knob, experiment, knob
+from nde_lab.figures import Figure
 from nde_lab.odes.numerical_solvers.orders import march
-from nde_lab.odes.numerical_solvers.stiffness import PAPER, Figure
+from nde_lab.odes.numerical_solvers.stiffness import PAPER
 from nde_lab.solvers import TABLEAUS, integrate_adaptive
 from nde_lab.views import Axis, Bars, Line, Panel, Points, View
 

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from nde_lab.experiment import Draws, Knob, experiment, knob
+from nde_lab.figures import Figure
 from nde_lab.odes.numerical_solvers import forms
-from nde_lab.odes.numerical_solvers.stiffness import PAPER, Figure
+from nde_lab.odes.numerical_solvers.stiffness import PAPER
 from nde_lab.random import Normal
 from nde_lab.solvers import SDE, Grid, integrate
 from nde_lab.views import Axis, Bars, Line, Panel, Points, View

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from nde_lab.autodiff import loop
 from nde_lab.experiment import Knob, experiment, knob
-from nde_lab.odes.numerical_solvers.stiffness import PAPER, Figure
+from nde_lab.figures import Figure
+from nde_lab.odes.numerical_solvers.stiffness import PAPER
 from nde_lab.solvers import TABLEAUS, rk_step
 from nde_lab.views import Axis, Bars, Line, Panel, Points, View
 

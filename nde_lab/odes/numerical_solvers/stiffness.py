@@ -13,29 +13,13 @@ from dataclasses import dataclass
 import torch
 
 from nde_lab.autodiff import loop
-from nde_lab.experiment import Draws, Knob, Plan, experiment
+from nde_lab.experiment import Knob, experiment
+from nde_lab.figures import Figure
 from nde_lab.odes.numerical_solvers import forms
 from nde_lab.views import Axis, Line, Panel, Points, Rule, View
 
 PAPER = "on-neural-differential-equations"
 BIG = 1e6                       # beyond the picture's edge a size waits at the edge
-
-
-class Figure:
-    """An experiment whose picture is a function of its live knobs: nothing to draw, one idle step."""
-    plan = Plan(1)
-
-    def data(self):
-        return {}
-
-    def draws(self):
-        return Draws()
-
-    def init(self, data, start, live):
-        return {"k": torch.zeros(())}
-
-    def step(self, data, state, noise, live):
-        return {"k": state["k"] + 1}, {"ok": torch.isfinite(state["k"])}
 
 
 def relaxation_step(method: str, t, y, h, rate):
