@@ -4,40 +4,24 @@ import math
 import numpy as np
 import pytest
 import torch
+from experiment_laws import frames_are_finite_and_drawn, settings_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nde_lab.experiment import knobs_of, run
+from nde_lab.experiment import run
 from nde_lab.random import sample
 from nde_lab.sdes.neural_sdes import SDEGAN, LatentOU, LearnedPrior, gauss, series
 from nde_lab.sdes.neural_sdes.gan import clip_weights
 from nde_lab.sdes.neural_sdes.latent import encode
-from nde_lab.views import still
 
 ALL = (LatentOU, LearnedPrior, SDEGAN)
-
-
-def settings_of(cls):
-    """Live knobs over their ranges, ends included; fixed ones among their choices."""
-    def one(k):
-        if k.choices:
-            return st.sampled_from(k.choices)
-        return st.sampled_from([k.low, k.high]) | st.floats(k.low, k.high)
-    return st.fixed_dictionaries({n: one(k) for n, k in knobs_of(cls).items() if n != "steps"})
 
 
 @pytest.mark.parametrize("cls", ALL)
 @settings(deadline=None, max_examples=4)
 @given(data=st.data(), seed=st.integers(0, 2**53 - 1))
 def test_any_knobs_give_finite_frames_that_can_be_drawn(cls, data, seed):
-    made = run(cls, data.draw(settings_of(cls)), seed=seed, steps=3)
-    while made.status.kind == "running":
-        made.advance()
-    frame = made.frame()
-    assert frame.status.kind == "finished"
-    assert all(np.isfinite(a).all() for a in (*frame.arrays.values(), *frame.history.values()))
-    assert made.experiment.view().observables() <= set(frame.arrays)
-    assert len(still(made.experiment.view(), frame).axes) >= 2
+    frames_are_finite_and_drawn(cls, data.draw(settings_of(cls)), seed)
 
 
 def test_before_training_the_posterior_is_the_prior_and_costs_nothing():
