@@ -85,13 +85,14 @@ class Reader:
         return cell.locator(".jp-OutputArea-output").last.inner_text(timeout=30_000)
 
     def widget(self, at: int = 0, seconds: float = 90):
-        """The widget number ``at``, scrolled into view and painted."""
-        found = self.page.locator(".ndl-root").nth(at)
+        """The widget number ``at``, scrolled into view and painted. Cells above it may still grow, and push it out of
+        view again, where it rests: so it is scrolled to until it has painted."""
+        found, end = self.page.locator(".ndl-root").nth(at), time.monotonic() + seconds
         found.wait_for(state="attached", timeout=1000 * seconds)
-        found.scroll_into_view_if_needed()
-        self.page.wait_for_function(
-            "(e) => e.dataset.painted > 0", arg=found.element_handle(), timeout=1000 * seconds
-        )
+        while not found.evaluate("e => e.dataset.painted > 0"):
+            assert time.monotonic() < end, f"widget {at} has painted nothing: {found.inner_text()[-300:]}"
+            found.scroll_into_view_if_needed()
+            self.page.wait_for_timeout(200)
         return found
 
     def picture(self, widget) -> str:
