@@ -84,10 +84,13 @@ def opened(browser, url: str, base: str, *, script: str = "", **options):
     assert trouble == []
 
 
-def until(page, place, condition: str, *, seconds: float = 20):
-    """Wait for a condition on ``s`` (see LOOK); the last look is in the message if it does not come."""
+def until(page, place, condition: str, *, seconds: float = 20, follow: bool = False):
+    """Wait for a condition on ``s`` (see LOOK); the last look is in the message if it does not come.
+    ``follow``: keep the widget in view meanwhile."""
     look = f"place => {{ const s = ({LOOK})(place); return {condition}; }}"
     for _ in range(int(seconds / 0.05)):
+        if follow:
+            place.scroll_into_view_if_needed()
         if place.evaluate(look):
             return place.evaluate(LOOK)
         page.wait_for_timeout(50)
@@ -95,9 +98,8 @@ def until(page, place, condition: str, *, seconds: float = 20):
 
 
 def begin(page, place) -> dict:
-    """Scroll to a widget; it starts by itself, draws, and trains."""
-    place.scroll_into_view_if_needed()
-    until(page, place, "s.state === 'started' && s.painted > 0")
+    """Scroll to a widget; it starts by itself, draws, and trains. (Those above may still grow and push it away.)"""
+    until(page, place, "s.state === 'started' && s.painted > 0", follow=True)
     return until(page, place, "s.step > 0 && s.painted > 1")
 
 
