@@ -133,6 +133,15 @@ class Jupyter:
             for s in sessions
         )
 
+    def end_kernels(self) -> None:
+        """End all kernels: one that nobody looks at any more still holds its memory, and may compile in the background."""
+        with urllib.request.urlopen(self.url("api/sessions"), timeout=30) as answer:
+            sessions = json.load(answer)
+        for s in sessions:
+            urllib.request.urlopen(
+                urllib.request.Request(self.url(f"api/sessions/{s['id']}"), method="DELETE"), timeout=30
+            ).close()
+
     def close(self) -> None:
         """End the server and its kernels."""
         self.process.terminate()
