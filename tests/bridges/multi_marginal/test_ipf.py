@@ -85,7 +85,7 @@ def test_the_kernel_falls_back_to_its_prior_far_from_data():
     for prior, limit in (("reference", -1e3), ("zero", 0.0)):
         drift = KernelDrift(centres=60, length=2.0, prior=prior).fit(x, t, y, lambda x, t: q.drift(x), q)
         assert torch.allclose(drift(far, 0.5), torch.full((1, 2), limit, dtype=T64), atol=1e-6)
-        assert (drift(x[5], 0.5) - y[5]).abs().mean() < 0.1
+        assert (drift(x[5], 0.5) - y[5]).abs().mean() < 0.2
 
 
 def test_refusals():
