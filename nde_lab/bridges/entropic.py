@@ -74,7 +74,7 @@ def checked(cost, r=None, c=None, eps=1.0) -> tuple[np.ndarray, np.ndarray, np.n
                          "divide each by its total")
     if not (np.isfinite(eps) and eps > 0):
         raise ValueError(f"eps, the strength of the regularisation, is a number above 0, got {eps}")
-    return C, r, c, float(eps)
+    return C, r, c * (r.sum() / c.sum()), float(eps)
 
 
 def lse(L: np.ndarray, axis: int) -> np.ndarray:
@@ -117,8 +117,8 @@ def sinkhorn(cost, r=None, c=None, eps: float = 0.05, *, tolerance: float = 1e-9
     x, y, errors = np.zeros(rows.sum()), np.zeros(columns.sum()), []
     for level in _levels(inner, eps) if anneal else []:
         budget = min(len(errors) + 50, max_sweeps - 1)
-        x, y = _sweeps(inner, r[rows], c[columns], level, x, y, 0.01 * r.sum(), budget, errors)
-    x, y = _sweeps(inner, r[rows], c[columns], eps, x, y, tolerance, max_sweeps, errors)
+        x, y = sweeps_at(inner, r[rows], c[columns], level, x, y, 0.01 * r.sum(), budget, errors)
+    x, y = sweeps_at(inner, r[rows], c[columns], eps, x, y, tolerance, max_sweeps, errors)
     L = log_plan(inner, x, y, eps)
     y = y + eps * (np.log(c[columns]) - lse(L, 0))
     plan, full_x, full_y = np.zeros(C.shape), np.full(len(r), -np.inf), np.full(len(c), -np.inf)
@@ -146,9 +146,12 @@ def _levels(C: np.ndarray, eps: float) -> list[float]:
     return levels[::-1]
 
 
-def _sweeps(C, r, c, eps, x, y, tolerance, budget, errors) -> tuple[np.ndarray, np.ndarray]:
-    """Sweeps at one eps until the error is within ``tolerance`` or ``errors``, to which each adds one, has
-    ``budget`` entries; at least one sweep if any is left."""
+def sweeps_at(C, r, c, eps, x, y, tolerance, budget, errors) -> tuple[np.ndarray, np.ndarray]:
+    """Sweeps of a checked problem with masses above 0 at one eps, from potentials x and y; returns new ones.
+
+    Until the error is within ``tolerance`` or the list ``errors``, to which each sweep adds its own, has ``budget``
+    entries; at least one sweep if any is left.
+    """
     while len(errors) < budget:
         # One sweep by log-sum-exp; it leaves columns that add up to c, so exp(L) <= max(c).
         x = x + eps * (np.log(r) - lse(log_plan(C, x, y, eps), 1))
