@@ -35,7 +35,7 @@ class CloudPaths(Figure):
     Each of the 36 points starts two paths; 48 Euler-Maruyama steps.
     """
     crowds: str = knob("two groups to three", choices=tuple(CROWDS), label="crowds")
-    live = {"sigma": Knob(0.6, low=0.1, high=4.0, scale="log", label="noise σ of the reference"),
+    live = {"sigma": Knob(0.6, low=0.1, high=2.5, scale="log", label="noise σ of the reference"),
             "pull": Knob(0.0, low=0.0, high=6.0, label="pull a of the reference")}
 
     def data(self):
@@ -74,6 +74,6 @@ class CloudPaths(Figure):
                       "little noise they are nearly straight and never cross; with much noise they wander and "
                       "cross; with a strong pull they first run to 0 and fan out at the end."),
             Panel("Who goes where", Axis("start, by rank"), Axis("end, by rank"),
-                  [HeatMap("plan", "rank", "rank", label="P(end | start)", low=0.0, high=0.35)],
+                  [HeatMap("plan", "rank", "rank", label="P(end | start)", low=0.0, high=0.15)],
                   alt="The plan as a heat map, ends against starts, both in rising order. With little noise a thin "
-                      "bright diagonal; with much noise an even grey square.", equal=True)])
+                      "bright diagonal; with much noise an even dark square.", equal=True)])

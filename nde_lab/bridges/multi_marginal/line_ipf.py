@@ -24,15 +24,15 @@ def truth(sigma, gap, t):
 @experiment(paper=PAPER)
 @dataclass(frozen=True)
 class LineIPF:
-    """A step is a half step: simulate 1000 paths from the present end, turn them, fit a line at each time.
+    """A step is a half step: simulate 3000 paths from the present end, turn them, fit a line at each time.
 
     The state holds the chain (slopes, offsets, standard deviations) on its own clock, and from which end it starts.
     """
-    intervals: int = knob(40, choices=(10, 40), label="time steps K")
+    intervals: int = knob(10, choices=(10, 40), label="time steps K")
     noise: str = knob("of the reference", choices=tuple(NOISE), label="noise of the reversed chain")
     live = {"sigma": Knob(1.0, low=0.3, high=3.0, scale="log", label="noise σ of the reference", restarts=True),
             "gap": Knob(2.0, low=0.0, high=6.0, label="distance of the means", restarts=True)}
-    particles, shown = 1000, 50
+    particles, shown = 3000, 50
 
     @property
     def plan(self):

@@ -125,10 +125,10 @@ class BridgeMatching:
     def view(self):
         return View([
             Panel("The learned crowd at time t", Axis("x₁", low=-3.6, high=3.6), Axis("x₂", low=-3.6, high=3.6),
-                  [Points("x0", "y0", role="neutral", label="crowd at t = 0"),
-                   Points("x1", "y1", role="data", label="crowd at t = 1"),
-                   Points("x", "y", role="sde", label="simulated with the network"),
-                   Arrows("fx", "fy", "u", "v", role="train", label="its drift")],
+                  [Points("x0", "y0", role="neutral", label="start"),
+                   Points("x1", "y1", role="data", label="end"),
+                   Points("x", "y", role="sde", label="network's crowd, its drift"),
+                   Arrows("fx", "fy", "u", "v", role="train")],
                   alt="Two half moons in the middle, two blobs at upper left and lower right, and a simulated crowd on "
                       "its way with arrows for the learned drift. After training each moon goes to the blob on "
                       "its side; with random pairs the crowd first gathers in the middle.", equal=True),
