@@ -23,7 +23,7 @@ SHOWN = (1, 2, 3, 10)
 class DepthDelay(Figure):
     """Learning curves of one mode for N = 1, 2, 3, 10 and infinitely many matrices, over N t; and N t to 90 %."""
     live = {"u0": Knob(0.1, low=1e-3, high=0.5, scale="log", label="start size u₀"),
-            "s": Knob(1.0, low=0.6, high=2.0, label="singular value s")}
+            "s": Knob(1.0, low=0.6, high=1.5, label="singular value s")}
 
     def data(self):
         places = torch.linspace(0, 1, PLACES)
@@ -52,7 +52,7 @@ class DepthDelay(Figure):
     def view(self):
         roles = ("sde", "train", "accent", "ode")
         return View([
-            Panel("One mode learned", Axis("N × t, in units of τ", low=0), Axis("strength u", low=0, high=2.05),
+            Panel("One mode learned", Axis("N × t, in units of τ", low=0), Axis("strength u", low=0, high=1.6),
                   [*(Line("time", f"curve{N}", role=role, label=f"N = {N}")
                      for N, role in zip(SHOWN, roles, strict=True)),
                    Line("time", "curve1000", role="truth", label="N infinite")],

@@ -16,13 +16,14 @@ from nde_lab.random import Normal
 from nde_lab.views import Axis, HeatMap, Line, Panel, View
 
 PAPER = "deep-linear-exact-dynamics"
-MODES, DEEPEST = 5, 10
+MODES, WIDTH, DEEPEST = 5, 8, 10
 
 
 @experiment(paper=PAPER)
 @dataclass(frozen=True)
 class LinearModes:
-    """N matrices of size 5 x 5 learn a task with singular values 1 to 1/spread, equally spaced in the logarithm.
+    """N matrices of size 8 x 8 learn a task of five modes with singular values from 1 to 1/spread, evenly spaced in
+    the logarithm; in the other three directions the answer is zero.
 
     start: "aligned" (the exact curves hold), "orthogonal" or "Gaussian", of size u0^(1/N) a matrix; ``per_matrix``:
     the learning rate is divided by N. All 10 slots hold a matrix; those beyond N are the identity and stay it.
@@ -33,39 +34,39 @@ class LinearModes:
             "spread": Knob(5.0, low=1.0, high=10.0, label="spread s₁/s₅", restarts=True),
             "N": Knob(2, low=1, high=DEEPEST, label="matrices N", restarts=True),
             "lr": Knob(0.1, low=0.02, high=4.0, scale="log", label="learning rate λ", restarts=True)}
-    plan = Plan(400, every=2, advice="lower the learning rate: the strongest mode tolerates less than 2 s^(2/N-2), "
+    plan = Plan(400, every=3, advice="lower the learning rate: the strongest mode tolerates less than 2 s^(2/N-2), "
                                      "divided by N if the rate is not yet")
 
     def data(self):
-        """U, V (5, 5): the singular vectors; order (5,): places of the modes; slot (10,), step (201,)."""
-        return {"U": random_orthogonal(MODES, seed=0, name="U").float(),
-                "V": random_orthogonal(MODES, seed=0, name="V").float(),
-                "order": torch.arange(float(MODES)), "slot": torch.arange(float(DEEPEST)),
-                "step": torch.arange(0.0, self.plan.steps + 1, self.plan.every)}
+        """U, V (8, 8): the singular vectors, those of the five modes first; order (5,): places of the modes; slot
+        (10,), step (134,)."""
+        return {"U": random_orthogonal(WIDTH, seed=0, name="U").float(),
+                "V": random_orthogonal(WIDTH, seed=0, name="V").float(),
+                "eye": torch.eye(WIDTH), "order": torch.arange(float(MODES)), "slot": torch.arange(float(DEEPEST)), "step": torch.arange(0.0, self.plan.steps + 1, self.plan.every)}
 
     def draws(self):
-        return Draws(start={"G": Normal((DEEPEST, MODES, MODES))})
+        return Draws(start={"G": Normal((DEEPEST, WIDTH, WIDTH))})
 
     def singular_values(self, data, live):
         return torch.exp(-data["order"] / (MODES - 1) * torch.log(live["spread"]))
 
     def init(self, data, start, live):
-        G, eye, slot = start["G"], torch.eye(MODES), data["slot"][:, None, None]
+        G, slot = start["G"], data["slot"][:, None, None]
         if self.start == "Gaussian":
-            W = G / MODES**0.5
+            W = G / WIDTH**0.5
         else:
             W = orthonormal(G)
             if self.start == "aligned":          # R_{l+1} R_l^T with R_1 = V and R_{N+1} = U
                 after = torch.where(slot == live["N"] - 1, data["U"], W)
                 W = after @ torch.cat([data["V"][None], W[:-1]]).transpose(1, 2)
-        return {"W": torch.where(slot < live["N"], live["u0"] ** (1 / live["N"]) * W, eye)}
+        return {"W": torch.where(slot < live["N"], live["u0"] ** (1 / live["N"]) * W, data["eye"])}
 
     def step(self, data, state, noise, live):
         U, V, s = data["U"], data["V"], self.singular_values(data, live)
-        target = (U * s) @ V.T
+        target = (U[:, :MODES] * s) @ V[:, :MODES].T
 
         def loss(params):
-            total, _ = loop(lambda P, W: (W @ P, None), torch.eye(MODES), params["W"])
+            total, _ = loop(lambda P, W: (W @ P, None), data["eye"], params["W"])
             return 0.5 * (target - total).square().sum(), total
 
         (value, total), grads = value_and_grad(loss, {"W": state["W"]}, has_aux=True)
@@ -79,10 +80,10 @@ class LinearModes:
 
     def observe(self, data, state, noise, live):
         U, V, s = data["U"], data["V"], self.singular_values(data, live)
-        total, _ = loop(lambda P, W: (W @ P, None), torch.eye(MODES), state["W"])
+        total, _ = loop(lambda P, W: (W @ P, None), data["eye"], state["W"])
         lr = live["lr"] / live["N"] if self.per_matrix else live["lr"]
         curve = learning_curve(data["step"] * lr, s, live["u0"], live["N"])
-        return {"seen": U.T @ total @ V, "mode": data["order"] + 1, "step": data["step"],
+        return {"seen": (U.T @ total @ V)[:MODES, :MODES], "mode": data["order"] + 1, "step": data["step"],
                 **{f"curve{i + 1}": curve[i] for i in range(MODES)}}
 
     def view(self):
