@@ -24,7 +24,7 @@ notebooks:      ## write each ipynb again from its Markdown source
 	$(BIN)/jupytext --update --to ipynb $(CHAPTERS)
 
 lock:           ## pin what pyproject.toml asks for, keeping the pins that still fit
-	$(LOCK) --extra lab --extra data --extra book --extra test --group build pyproject.toml -o requirements.lock
+	$(LOCK) --extra lab --extra data --extra book --extra cluster --extra test --group build pyproject.toml -o requirements.lock
 	$(LOCK) --extra lab --extra data --group build -c requirements.lock pyproject.toml -o requirements-lab.lock
 
 upgrade:        ## pin the newest versions

@@ -3,6 +3,15 @@
 Seeds and live knobs are batched (the step is traced once and vmapped); fixed knobs change shapes, so their combinations
 are run one after another, or by ``executor`` (any ``concurrent.futures.Executor``). A diverged cell keeps its last
 finite values and does not end the others. With ``store`` every finished batch is a file, so a stopped sweep resumes.
+
+Beyond one machine, with the extra ``cluster``: a ``dask.distributed`` client has such an executor ::
+
+    with Client("tcp://scheduler:8786") as client:
+        sweep(MyExperiment, {"width": [64, 128]}, store="runs", executor=client.get_executor(pure=False))
+
+The scheduler gives the batch of a worker that died to another one. Results come back to the caller, who alone writes
+``store``: the machines need no common disk, but each needs this package and the module of the experiment. (A pure
+executor remembers a batch that failed, and would not run it again in the same session.)
 """
 from __future__ import annotations
 
@@ -12,7 +21,8 @@ import itertools
 import json
 import math
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Executor
+from concurrent.futures import Executor, as_completed
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +37,14 @@ from nde_lab.random import Sampler, check_seed
 MAX_ROWS = 64      # rows of one vmapped batch: beyond this, batching gains nothing and a stopped sweep loses more
 
 
+class BatchError(RuntimeError):
+    """Batches of a sweep stopped with an error of their own. failed: (fixed knobs, rows, the error) of each."""
+
+    def __init__(self, says: str, failed: list[tuple[dict, list, BaseException]]):
+        super().__init__(says)
+        self.failed = failed
+
+
 def sweep(experiment, over: Mapping[str, Iterable] | None = None, seeds: Iterable[int] = range(3), *,
           steps: int | None = None, store: str | Path | None = None, executor: Executor | None = None):
     """Run ``experiment`` (class or instance) for every combination of ``over`` and every seed.
@@ -37,8 +55,10 @@ def sweep(experiment, over: Mapping[str, Iterable] | None = None, seeds: Iterabl
     shape changes with a fixed knob has no place in one grid: its name is in ``attrs["left_out"]``.
 
     store: a folder; finished batches are kept there and read back instead of being run again (the file name hashes the
-    experiment's source, knobs, seeds and steps). executor: where batches run; None runs them here.
-    Raises ValueError for unknown knobs, values out of range, no seeds or an empty list of values.
+    experiment's source, knobs, seeds and steps), each as soon as it is finished. executor: where batches run; None runs
+    them here, one after another.
+    Raises ValueError for unknown knobs, values out of range, no seeds or an empty list of values, and BatchError if a
+    batch stops with an error, which it names: with ``store`` after the others have run, without it at once.
     """
     over = {name: list(values) for name, values in (over or {}).items()}
     seeds = [check_seed(s) for s in seeds]
@@ -61,26 +81,78 @@ def sweep(experiment, over: Mapping[str, Iterable] | None = None, seeds: Iterabl
     for fixed in itertools.product(*(over[n] for n in fixed_names)):
         rows = list(itertools.product(itertools.product(*(over[n] for n in live_names)), seeds))
         for start in range(0, len(rows), MAX_ROWS):
-            part = [(live0 | dict(zip(live_names, values, strict=True)), s) for values, s in rows[start:start + MAX_ROWS]]
+            part = [(live0 | dict(zip(live_names, values, strict=True)), s)
+                    for values, s in rows[start:start + MAX_ROWS]]
             jobs.append((cls, base | dict(zip(fixed_names, fixed, strict=True)), part, steps))
     folder = Path(store) if store is not None else None
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     results: dict[int, list[dict]] = {}
-    waiting = {}
-    for i, job in enumerate(jobs):
-        saved = folder / f"{cls.__name__}-{_key(*job)}.npz" if folder else None
-        if saved is not None and saved.exists():
-            results[i] = _load(saved)
-        elif executor is None:
-            results[i] = _finish(run_batch(*job), saved)
+    saved = [folder / f"{cls.__name__}-{_key(*job)}.npz" if folder else None for job in jobs]
+    missing = []
+    for i, file in enumerate(saved):
+        if file is not None and file.exists():
+            results[i] = _load(file)
         else:
-            waiting[executor.submit(run_batch, *job)] = (i, saved)
-    for future, (i, saved) in waiting.items():
-        results[i] = _finish(future.result(), saved)
+            missing.append(i)
+    failed: dict[int, Exception] = {}
+    ran = _here(jobs, missing) if executor is None else _elsewhere(jobs, missing, executor)
+    with closing(ran):
+        for i, outcome in ran:
+            if not isinstance(outcome, Exception):
+                results[i] = _finish(outcome, saved[i])
+                continue
+            failed[i] = outcome
+            if folder is None:
+                break       # nothing of the others could be kept
+    if failed:
+        _, error = first = min(failed.items())
+        raise BatchError(_sentence(first, len(failed), len(results), jobs, list(over), folder),
+                         [(jobs[i][1], jobs[i][2], e) for i, e in sorted(failed.items())]) from error
     cells = [cell for i in range(len(jobs)) for cell in results[i]]
     order = fixed_names + live_names
     return _dataset(cells, {n: over[n] for n in order}, seeds, list(over))
+
+
+def _here(jobs: list[tuple], missing: list[int]):
+    """(number, cells or the exception) of each missing batch, one after another."""
+    for i in missing:
+        try:
+            outcome = run_batch(*jobs[i])
+        except Exception as error:
+            outcome = error
+        yield i, outcome
+
+
+def _elsewhere(jobs: list[tuple], missing: list[int], executor: Executor):
+    """The same from an executor, in the order in which batches finish. Closed early, it cancels the others."""
+    waiting = {executor.submit(run_batch, *jobs[i]): i for i in missing}
+    try:
+        for future in as_completed(waiting):
+            i = waiting.pop(future)
+            try:
+                outcome = future.result()
+            except Exception as error:
+                outcome = error
+            # A cluster keeps a result, and makes it again when its worker dies, as long as somebody holds the future.
+            del future
+            yield i, outcome
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _sentence(first: tuple[int, Exception], failed: int, kept: int, jobs: list, over: list[str], folder) -> str:
+    i, error = first
+    cls, fixed, rows, _ = jobs[i]
+    values = {n: [fixed[n]] if n in fixed else sorted({live[n] for live, _ in rows}) for n in over}
+    values["seed"] = sorted({seed for _, seed in rows})
+    batch = "; ".join(f"{name} = {', '.join(map(str, v))}" for name, v in values.items())
+    others = f" (and {failed - 1} more)" if failed > 1 else ""
+    kept = (f"{kept} of {len(jobs)} batches are kept in {folder}: the same call goes on from there" if folder else
+            "nothing is kept; with `store`, a folder, finished batches are")
+    return (f"a batch of the sweep over {cls.__name__}{others} stopped with {type(error).__name__}: {error}. "
+            f"The batch is {batch}. Of the sweep, {kept}.")
 
 
 def run_batch(cls, fixed: dict, rows: list[tuple[dict, int]], steps: int | None = None) -> list[dict]:
