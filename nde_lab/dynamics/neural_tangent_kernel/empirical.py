@@ -18,12 +18,13 @@ ELEMENTWISE = (nn.ReLU, nn.Tanh, nn.Sigmoid, nn.SiLU, nn.GELU, nn.Softplus, nn.E
 
 
 def tangent_kernel(module: nn.Module, x: Tensor, x2: Tensor | None = None, *, output: int | None = None,
-                   memory: float = 2.5e8) -> Tensor:
+                   memory: float = 5e8) -> Tensor:
     """The empirical tangent kernel (n, m) of ``module`` at its present parameters.
 
     x, x2: inputs with the points on the first axis (default x2: x). Outputs of the module: (n,), (n, 1), or (n, k)
     with ``output`` naming the one wanted. Parameters that need no gradient do not count. memory: bytes that the
-    Jacobians held at one time may take; where they need more, rows are computed in blocks, several times.
+    Jacobians held at one time may take (the peak is about twice that); where all rows need more, most of it holds a
+    block and the others pass by it, computed again for each block.
 
     ValueError for no points, inputs of other shapes, several outputs without ``output``, no parameter, and a module
     in training mode whose points feel each other (batch normalisation).
@@ -54,9 +55,9 @@ def tangent_kernel(module: nn.Module, x: Tensor, x2: Tensor | None = None, *, ou
             grads = torch.autograd.grad(out.sum(), list(own.values()), allow_unused=True)
         return [g.reshape(len(block), -1) for g in grads if g is not None]
     row = sum(p.numel() * p.element_size() for p in params.values())
-    whole = len(x) + (0 if x2 is None else len(x2))
-    size = whole if whole * row <= memory else max(1, int(memory / (2 * row)))        # two blocks are held at a time
-    return _in_blocks(rows, x, x2, size)
+    fit = max(2, int(memory / row))          # rows at one time
+    held = fit if len(x) + (0 if x2 is None else len(x2)) <= fit else max(1, int(0.8 * fit))
+    return _in_blocks(rows, x, x2, held, max(1, fit - held))
 
 
 def _scalar(out: Tensor, output: int | None) -> Tensor:
@@ -69,19 +70,23 @@ def _scalar(out: Tensor, output: int | None) -> Tensor:
     return out[output or 0]
 
 
-def _in_blocks(rows, x, x2, size) -> Tensor:
-    """Products of Jacobian rows, block by block; the kernel of x with itself from its upper blocks alone."""
-    symmetric = x2 is None
-    others = (x if symmetric else x2).split(size)
-    out = []
-    for i, block in enumerate(x.split(size)):
-        left = rows(block)
-        strip = [_product(left, left if symmetric and j == i else rows(other))
-                 for j, other in enumerate(others) if not symmetric or j >= i]
-        if symmetric:
-            strip = [out[j][i].T for j in range(i)] + strip
-        out.append(strip)
-    return torch.cat([torch.cat(strip, 1) for strip in out])
+def _in_blocks(rows, x, x2, held: int, passing: int) -> Tensor:
+    """Products of Jacobian rows: ``held`` of x at a time, and ``passing`` others by them. Of the kernel of x with
+    itself only the upper blocks are computed."""
+    others, K = x if x2 is None else x2, None
+    for a in range(0, len(x), held):
+        left = rows(x[a: a + held])
+        if K is None:
+            K = left[0].new_empty(len(x), len(others))
+        b = a + len(left[0])
+        if x2 is None:
+            K[a:b, a:b] = _product(left, left)
+        for c in range(b if x2 is None else 0, len(others), passing):
+            part = _product(left, rows(others[c: c + passing]))
+            K[a:b, c: c + passing] = part
+            if x2 is None:
+                K[c: c + passing, a:b] = part.T
+    return K
 
 
 def _product(left, right) -> Tensor:
