@@ -22,7 +22,8 @@ STRENGTHS = (4, 3, 2, 1.5, 1, 0.7, 0.4, 0.2)
 
 
 def crossing(values, level) -> np.ndarray:
-    """The step, with its fraction, at which each column of values (steps, modes) first reaches level (modes,)."""
+    """The step, with its fraction, at which each column of values (steps, modes) first reaches level
+    (modes,)."""
     values, level = np.asarray(values, float), np.asarray(level, float)
     above = values >= level
     first = above.argmax(0)
@@ -45,15 +46,18 @@ def modes_follow_sigmoids() -> Verdict:
         worst[lr] = float(error.max())
         rows[f"λ = {lr:g}"] = [round(float(e), 4) for e in error]
     rows["ratio of the largest errors"] = round(worst[1e-2] / worst[1e-3], 2)
-    return Verdict(rows, "below 0.02 for every mode at λ = 0.001; the error is of first order in λ (ratio 8 to 12)",
+    return Verdict(rows, "below 0.02 for every mode at λ = 0.001; the error is of first order in λ (ratio 8 to "
+                         "12)",
                    worst[1e-3] < 0.02 and 8 < rows["ratio of the largest errors"] < 12,
                    unit="largest error of the strength over all times, modes from strong to weak")
 
 
 @claim(paper=PAPER, where="Sec 1.2, small random weights", seeds=5,
-       says="from small random weights the time to learn a mode is inversely proportional to its singular value")
+       says="from small random weights the time to learn a mode is inversely proportional to its singular "
+            "value")
 def half_times_go_as_one_over_s() -> Verdict:
-    """As above, entries N(0, 0.02^2), λ = 0.01, 3000 steps; s times the time to s/2, its spread over the modes."""
+    """As above, entries N(0, 0.02^2), λ = 0.01, 3000 steps; s times the time to s/2, its spread over the
+    modes."""
     rows, spreads = {}, []
     for seed in range(5):
         task = random_task(STRENGTHS, n_in=8, n_out=10, seed=seed)
@@ -71,7 +75,8 @@ def half_times_go_as_one_over_s() -> Verdict:
 
 
 @claim(paper=PAPER, where="Sec 2, infinite depth",
-       says="in steps of tuned length the time to learn stays finite as depth grows, and the limit has a closed form")
+       says="in steps of tuned length the time to learn stays finite as depth grows, and the limit has a "
+            "closed form")
 def depth_costs_a_finite_delay() -> Verdict:
     """s = 1, u from 0.1 to 0.5: N t by the integral of the rate equation, and its closed limit."""
     rows = {f"N = {N}": round(theory.learning_time(1.0, 0.1, 0.5, N), 3) for N in (1, 2, 3, 5, 10, 50, 200)}
@@ -87,13 +92,15 @@ def depth_costs_a_finite_delay() -> Verdict:
 @claim(paper=PAPER, where="Sec 2, stable learning rate",
        says="the curvature limits the stable learning rate to the order of 1/N")
 def stable_rate_falls_with_depth() -> Verdict:
-    """s = 1.5, aligned, from u0 = 1.4: distance to the solution after 1000 steps 2 % below and above the edge."""
+    """s = 1.5, aligned, from u0 = 1.4: distance to the solution after 1000 steps 2 % below and above the
+    edge."""
     rows, holds = {}, True
     for N in (2, 3, 5, 10):
         task, found = random_task([1.5], n_in=1, n_out=1), []
         edge = theory.largest_rate(1.5, N)
         for factor in (0.98, 1.02):
-            weights, _ = descend(start("aligned", (1,) * (N + 1), 1.4, task=task), task.matrix, factor * edge, 1000)
+            weights = start("aligned", (1,) * (N + 1), 1.4, task=task)
+            weights, _ = descend(weights, task.matrix, factor * edge, 1000)
             found.append(float(f"{abs(float(task.strengths(product(weights))) - 1.5):.1e}"))
         rows[f"N = {N}, λ = {edge:.4f}"] = found
         holds = holds and found[0] < 1e-6 and found[1] > 1e-2
@@ -134,8 +141,8 @@ def orthogonal_products_are_isometries() -> Verdict:
                                 float(f"{float(s['Gaussian'].square().mean().sqrt()):.2g}")]
     return Verdict(rows, "orthogonal: within 1e-10 of 1; Gaussian: condition number above 1e6",
                    worst < 1e-10 and min(conditions) > 1e6,
-                   unit="largest |s - 1| of the orthogonal product; condition number and root mean square of s of "
-                        "the Gaussian one",
+                   unit="largest |s - 1| of the orthogonal product; condition number and root mean square of s "
+                        "of the Gaussian one",
                    note="Float64 resolves condition numbers to about 1e16: the true ones are larger.")
 
 
@@ -143,19 +150,21 @@ def level_times(net: str, seed: int) -> list[np.ndarray]:
     """Steps at which the modes of the tree of items reach half their strength, by level: 4 arrays."""
     history = last(run(ItemsAndProperties, {"net": net}, seed=seed)).history
     share = np.stack([history[f"mode{i}"] for i in range(8)], 1)
-    times = crossing(share, np.full(8, 0.5)) * 2 + 2              # a recorded point every 2 steps, the first at 2
+    times = crossing(share, np.full(8, 0.5)) * 2 + 2         # a recorded point every 2 steps, first at 2
     return [times[:1], times[1:2], times[2:4], times[4:]]
 
 
 @claim(paper=PAPER, where="Sec 1.1, nonlinear networks", seeds=5,
        says="a tanh network learns the modes in the same order as a linear one: strong before weak")
 def tanh_keeps_the_order() -> Verdict:
-    """Eight items, fifteen properties, 16 hidden units, u0 = 1e-3, λ = 0.02; steps to half strength by level."""
+    """Eight items, fifteen properties, 16 hidden units, u0 = 1e-3, λ = 0.02; steps to half strength by
+    level."""
     rows, holds = {}, True
     for seed in range(5):
         levels = level_times("two, tanh between", seed)
         straight = level_times("two matrices", seed)
-        rows[f"seed {seed}"] = [[round(float(t.mean())) for t in levels], [round(float(t.mean())) for t in straight]]
+        rows[f"seed {seed}"] = [[round(float(t.mean())) for t in levels], [round(float(t.mean())) for t in "
+             ""] = [[round(float(t.mean())) for t in levels], [round(float(t.mean())) for t in straight]]
         holds = holds and all(a.max() < b.min() for a, b in zip(levels[:-1], levels[1:], strict=True))
     return Verdict(rows, "every mode of a level before every mode of the next finer one, in all seeds", holds,
                    unit="steps to half strength, mean over the level's modes: tanh, linear",
@@ -163,7 +172,8 @@ def tanh_keeps_the_order() -> Verdict:
 
 
 def jacobian(kind: str, g: float, *, width: int, depth: int, seed: int) -> tuple[torch.Tensor, float]:
-    """Singular values of d x_depth / d x_0 of x -> tanh(g W x) at a random input of unit entries, and the root mean
+    """Singular values of d x_depth / d x_0 of x -> tanh(g W x) at a random input of unit entries, and the root
+    mean
     square of the last layer."""
     x = layer("orthogonal", width, seed=seed, index=10**6)[0] * math.sqrt(width)
     total = torch.eye(width, dtype=T64)
@@ -188,6 +198,6 @@ def orthogonal_tanh_at_the_edge_of_chaos() -> Verdict:
             rows[f"{kind}, g = {g:g}"] = [float(f"{v:.2g}") for v in (middle[kind, g], spread, signal)]
     inside = [g for (kind, g), m in middle.items() if kind == "orthogonal" and 0.1 < m < 10]
     holds = bool(inside) and all(1.0 <= g <= 1.1 for g in inside) and middle["Gaussian", 1.05] < 1e-3
-    return Verdict(rows, "the median singular value is between 0.1 and 10 for some orthogonal gain in 1 to 1.1 and for "
-                         "none outside; below 1e-3 for Gaussian weights", holds,
+    return Verdict(rows, "the median singular value is between 0.1 and 10 for some orthogonal gain in 1 to 1.1 "
+                         "and for none outside; below 1e-3 for Gaussian weights", holds,
                    unit="median singular value; largest over smallest; root mean square of the last layer")

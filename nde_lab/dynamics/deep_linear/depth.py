@@ -1,7 +1,7 @@
 """What depth costs: tuned learning time against the number of matrices, in closed form.
 
-Saxe, McClelland, Ganguli, arXiv 1312.6120, section 2: N du/dt = N u^(2 - 2/N) (s - u), the stable rate of order 1/N.
-"""
+Saxe, McClelland, Ganguli, arXiv 1312.6120, section 2: N du/dt = N u^(2 - 2/N) (s - u), the stable rate of order
+1/N. """
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -21,7 +21,8 @@ SHOWN = (1, 2, 3, 10)
 @experiment(paper=PAPER)
 @dataclass(frozen=True)
 class DepthDelay(Figure):
-    """Learning curves of one mode for N = 1, 2, 3, 10 and infinitely many matrices, over N t; and N t to 90 %."""
+    """Learning curves of one mode for N = 1, 2, 3, 10 and infinitely many matrices, over N t; and N t to 90
+    %."""
     live = {"u0": Knob(0.1, low=1e-3, high=0.5, scale="log", label="start size u₀"),
             "s": Knob(1.0, low=0.6, high=1.5, label="singular value s")}
 
@@ -56,13 +57,13 @@ class DepthDelay(Figure):
                   [*(Line("time", f"curve{N}", role=role, label=f"N = {N}")
                      for N, role in zip(SHOWN, roles, strict=True)),
                    Line("time", "curve1000", role="truth", label="N infinite")],
-                  alt="Strength over N times t for five numbers of matrices. One matrix starts at its steepest; two "
-                      "give an S; more give a longer wait and then a steeper rise, and the curves close up on a "
-                      "dotted limit."),
+                  alt="Strength over N times t for five numbers of matrices. One matrix starts at its "
+                      "steepest; two give an S; more give a longer wait and then a steeper rise, and the "
+                      "curves close up on a dotted limit."),
             Panel("Time to 90 %", Axis("number of matrices N", scale="log", low=0.9, high=220),
                   Axis("N × t, in units of τ", low=0),
                   [Points("N", "times", role="test", label="N × t"),
                    Line("N", "times", role="train"),
                    Line("ends", "infinite", role="truth", label="infinite depth")],
-                  alt="Tuned time to nine tenths over the number of matrices, axis logarithmic: it rises from N = 1 "
-                      "and flattens under a dotted line, the limit of infinite depth.")])
+                  alt="Tuned time to nine tenths over the number of matrices, axis logarithmic: it rises from "
+                      "N = 1 and flattens under a dotted line, the limit of infinite depth.")])

@@ -1,9 +1,9 @@
 """Deep linear networks y = W_N ... W_1 x, their starts, and full-batch gradient descent on whitened inputs.
 
 A network is a list of matrices, the one that meets the input first; a task is the matrix Σ of input-output
-correlations (a sum over examples, the paper's Σ^31), with inputs for which the sum of x x^T is the identity. The loss
-is then ½ |Σ - W_N ... W_1|^2 up to a constant. Float64 on request; nothing here is traced for the page.
-"""
+correlations (a sum over examples, the paper's Σ^31), with inputs for which the sum of x x^T is the identity.
+The loss is then ½ |Σ - W_N ... W_1|^2 up to a constant. Float64 on request; nothing here is traced for the
+page. """
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -51,12 +51,14 @@ def random_task(s: Sequence[float], *, n_in: int, n_out: int, seed: int = 0) -> 
                 random_orthogonal(n_in, seed=seed, name="V")[:, :len(s)])
 
 
-def start(kind: str, widths: Sequence[int], u0: float, *, seed: int = 0, task: Task | None = None) -> list[Tensor]:
+def start(kind: str, widths: Sequence[int], u0: float, *, seed: int = 0,
+          task: Task | None = None) -> list[Tensor]:
     """Weights (widths[l+1], widths[l]) of overall size u0: each matrix is u0^(1/N) times
 
     "Gaussian"    independent entries of variance 1/fan_in;
     "orthogonal"  a random orthogonal matrix (its upper left part where the widths differ);
-    "aligned"     R_{l+1} 1 R_l^T, random rotations inside, but the task's U and V at the two ends: then the modes of
+    "aligned"     R_{l+1} 1 R_l^T, random rotations inside, but the task's U and V at the two ends: then the
+                  modes of
                   the task are decoupled and balanced, and each begins at exactly u0. Needs ``task``.
 
     Raises ValueError for another kind, widths that are not whole numbers >= 1, u0 <= 0, or a missing task.
@@ -71,7 +73,8 @@ def start(kind: str, widths: Sequence[int], u0: float, *, seed: int = 0, task: T
     size = u0 ** (1 / N)
     pairs = list(zip(widths[1:], widths[:-1], strict=True))
     if kind == "Gaussian":
-        G = sample({f"W{i}": Normal(shape) for i, shape in enumerate(pairs)}, seed=seed, stream="start", dtype=T64)
+        declared = {f"W{i}": Normal(shape) for i, shape in enumerate(pairs)}
+        G = sample(declared, seed=seed, stream="start", dtype=T64)
         return [size * G[f"W{i}"] / shape[1] ** 0.5 for i, shape in enumerate(pairs)]
     if kind == "orthogonal":
         return [size * random_orthogonal(largest, seed=seed, name=f"W{i}")[:shape[0], :shape[1]]
@@ -107,7 +110,8 @@ def gradients(weights: Sequence[Tensor], matrix: Tensor) -> tuple[list[Tensor], 
     return grads[::-1], 0.5 * float(error.square().sum())
 
 
-def descend(weights: Sequence[Tensor], matrix: Tensor, lr: float, steps: int, *, watch=None, until: float = 0.0):
+def descend(weights: Sequence[Tensor], matrix: Tensor, lr: float, steps: int, *, watch=None,
+            until: float = 0.0):
     """Gradient descent; returns (weights, seen): ``watch(weights)`` before the first and after every step.
 
     Ends early when the loss falls below ``until`` times the loss of the zero map, or stops being finite.
@@ -127,7 +131,8 @@ def descend(weights: Sequence[Tensor], matrix: Tensor, lr: float, steps: int, *,
 
 
 def steps_to(weights: Sequence[Tensor], matrix: Tensor, lr: float, *, share: float, limit: int) -> float:
-    """Steps of gradient descent until the loss is below ``share`` of the zero map's; inf if not within ``limit``."""
+    """Steps of gradient descent until the loss is below ``share`` of the zero map's; inf if not within
+    ``limit``."""
     goal = share * 0.5 * float(matrix.square().sum())
     for step in range(limit + 1):
         grads, loss = gradients(weights, matrix)

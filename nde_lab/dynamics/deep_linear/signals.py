@@ -33,7 +33,8 @@ def layer(kind: str, width: int, *, seed: int, index: int) -> torch.Tensor:
 
 
 def products(kind: str, *, width: int = WIDTH, depth: int = DEEPEST, seed: int = 0) -> list[torch.Tensor]:
-    """The products of the first 0, 1, ..., depth matrices of a stack: depth + 1 matrices (width, width), float64."""
+    """The products of the first 0, 1, ..., depth matrices of a stack: depth + 1 matrices (width, width),
+    float64."""
     found = [torch.eye(width, dtype=T64)]
     for index in range(depth):
         found.append(layer(kind, width, seed=seed, index=index) @ found[-1])
@@ -56,8 +57,9 @@ class ProductSpectrum(Figure):
 
     def data(self):
         angle = torch.linspace(0, 2 * math.pi, 97)
-        return {kind: _spectra(kind) for kind in KINDS} | {"circle": torch.stack([torch.cos(angle), torch.sin(angle)]),
-                       "rank": torch.arange(1.0, WIDTH + 1), "depth": torch.arange(float(DEEPEST + 1))}
+        circle = torch.stack([torch.cos(angle), torch.sin(angle)])
+        return {kind: _spectra(kind) for kind in KINDS} | {
+            "circle": circle, "rank": torch.arange(1.0, WIDTH + 1), "depth": torch.arange(float(DEEPEST + 1))}
 
     def observe(self, data, state, noise, live):
         pick = (data["depth"] == live["N"]).to(data["depth"].dtype)        # one-hot
@@ -77,12 +79,13 @@ class ProductSpectrum(Figure):
                   [Line("circle_x", "circle_y", role="data", label="inputs"),
                    Line("orthogonal_x", "orthogonal_y", role="ode", label="orthogonal"),
                    Line("Gaussian_x", "Gaussian_y", role="test", label="Gaussian")], equal=True,
-                  alt="The image of a circle. Orthogonal matrices leave it a circle, scaled by the gain; Gaussian ones "
-                      "make it an ellipse that becomes thinner with every matrix, at last a line."),
+                  alt="The image of a circle. Orthogonal matrices leave it a circle, scaled by the gain; "
+                      "Gaussian ones make it an ellipse that becomes thinner with every matrix, at last a "
+                      "line."),
             Panel("Stretch of all 32 directions", Axis("direction, strongest first", low=0, high=33),
                   Axis("singular value of the product", scale="log", low=1e-8, high=1e3),
                   [Points("rank", "Gaussian_s", role="test", label="Gaussian"),
                    Points("rank", "orthogonal_s", role="ode", label="orthogonal")],
-                  alt="Singular values of the product in falling order, axis logarithmic. The orthogonal ones are all "
-                      "equal, a level line; the Gaussian ones fall over more decades the more matrices there are, "
-                      "soon out of the picture.")])
+                  alt="Singular values of the product in falling order, axis logarithmic. The orthogonal ones "
+                      "are all equal, a level line; the Gaussian ones fall over more decades the more matrices "
+                      "there are, soon out of the picture.")])

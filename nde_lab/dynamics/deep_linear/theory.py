@@ -54,8 +54,9 @@ def time_two_layers(s: float, u0: float, uf: float) -> float:
 def learning_time(s: float, u0: float, uf: float, N: float, *, points: int = 2001) -> float:
     """N t: matrices times the time from u0 to uf, the integral of du / (u^(2 - 2/N) (s - u)).
 
-    Multiplied by N because the stable learning rate is of order 1/N, so that this counts well-tuned steps. N may be
-    ``math.inf``. Simpson's rule in log u with an odd number of ``points``. ValueError as ``time_two_layers``."""
+    Multiplied by N because the stable learning rate is of order 1/N, so that this counts well-tuned steps. N
+    may be ``math.inf``. Simpson's rule in log u with an odd number of ``points``. ValueError as
+    ``time_two_layers``."""
     _check_ends(s, u0, uf)
     _check_depth(N)
     # u = s / (1 + sign e^(-x)) makes du = u (s - u) / s dx, so the factor s - u, which vanishes, drops out.
@@ -72,7 +73,8 @@ def _clock(u: float, s: float) -> float:
 
 
 def infinite_depth_time(s: float, u0: float, uf: float) -> float:
-    """The limit of ``learning_time`` for N to infinity: ln[uf (u0 - s)/(u0 (uf - s))]/s^2 + 1/(s u0) - 1/(s uf)."""
+    """The limit of ``learning_time`` for N to infinity: ln[uf (u0 - s)/(u0 (uf - s))]/s^2 + 1/(s u0) - 1/(s
+    uf)."""
     _check_ends(s, u0, uf)
     return math.log(uf * (u0 - s) / (u0 * (uf - s))) / s**2 + 1 / (s * u0) - 1 / (s * uf)
 
@@ -95,7 +97,7 @@ def learning_curve(t: Tensor, s: Tensor, u0, N) -> Tensor:
     known = torch.cat([torch.zeros_like(first), pieces.cumsum(1)], 1)
     x = x[:, ::2]
     place = ((known[:, None, :] <= t[None, :, None]).to(torch.int64).sum(2) - 1).clamp(0, POINTS - 1)
-    t0, t1, x0, x1 = known.gather(1, place), known.gather(1, place + 1), x.gather(1, place), x.gather(1, place + 1)
+    (t0, x0), (t1, x1) = ((known.gather(1, k), x.gather(1, k)) for k in (place, place + 1))
     part = ((t[None, :] - t0) / (t1 - t0)).clamp(0, 1)
     return strength(x0 + part * (x1 - x0))
 

@@ -1,7 +1,7 @@
 """Eight living things and their properties: a network learns broad distinctions before fine ones.
 
-Saxe, McClelland, Ganguli, arXiv 1312.6120 (the hierarchy that opens the paper) and "A mathematical theory of semantic
-development in deep neural networks", PNAS 2019. One property for every branching of a binary tree.
+Saxe, McClelland, Ganguli, arXiv 1312.6120 (the hierarchy that opens the paper) and "A mathematical theory of
+semantic development in deep neural networks", PNAS 2019. One property for every branching of a binary tree.
 """
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from nde_lab.views import Axis, HeatMap, Line, Panel, View
 
 PAPER = "deep-linear-exact-dynamics"
 ITEMS = ("canary", "robin", "salmon", "sunfish", "oak", "pine", "rose", "daisy")
-PROPERTIES = ("grows", "moves", "has roots", "flies", "swims", "has bark", "has petals", "sings", "has a red breast",
-              "swims upstream", "is flat", "has acorns", "has needles", "has thorns", "is white and yellow")
+PROPERTIES = ("grows", "moves", "has roots", "flies", "swims", "has bark", "has petals", "sings",
+              "has a red breast", "swims upstream", "is flat", "has acorns", "has needles", "has thorns",
+              "is white and yellow")
 HIDDEN = 16
 NETS = ("two matrices", "one matrix", "two, tanh between")
 
@@ -28,7 +29,8 @@ def table() -> torch.Tensor:
 
 
 def contrasts() -> torch.Tensor:
-    """The right singular vectors of ``table`` (8, 8), up to length: all; one half against the other; in each half, a
+    """The right singular vectors of ``table`` (8, 8), up to length: all; one half against the other; in each
+    half, a
     pair against a pair; in each pair, one item against the other. Entries 1, 0, -1."""
     columns = [torch.ones(8)]
     for level in range(3):
@@ -51,7 +53,8 @@ def modes() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 @experiment(paper=PAPER)
 @dataclass(frozen=True)
 class ItemsAndProperties:
-    """Eight items (one-hot) to fifteen properties, by two matrices with 16 hidden units, by one, or with a tanh.
+    """Eight items (one-hot) to fifteen properties, by two matrices with 16 hidden units, by one, or with a
+    tanh.
 
     Start: Gaussian entries, such that those of the network's map have standard deviation u0.
     """
@@ -61,7 +64,8 @@ class ItemsAndProperties:
     plan = Plan(500, every=2)
 
     def data(self):
-        """Y (15, 8); modes V (8, 8), U (15, 8), s (8,); read (15,): the direction in which the picture looks."""
+        """Y (15, 8); modes V (8, 8), U (15, 8), s (8,); read (15,): the direction in which the picture
+        looks."""
         U, s, V = modes()
         # So that the finished network shows item i at Σ c_α (its contrast α): +-4 +-2 +-1, eight even places.
         c = torch.tensor([0.0, 4.0, 2.0, 2.0, 1.0, 1.0, 1.0, 1.0])
@@ -107,11 +111,11 @@ class ItemsAndProperties:
                   Axis("reading of its answer", low=-9.5, high=9.5),
                   [Line("history.step", f"history.item{i}", role=("train", "sde", "test", "accent")[i // 2],
                         label=name) for i, name in enumerate(ITEMS)],
-                  alt="Eight curves over training steps, one for each item, that begin as one. First they part into "
-                      "animals and plants, then birds from fish and trees from flowers, last each item from its "
-                      "neighbour: a tree that grows to the right."),
+                  alt="Eight curves over training steps, one for each item, that begin as one. First they part "
+                      "into animals and plants, then birds from fish and trees from flowers, last each item "
+                      "from its neighbour: a tree that grows to the right."),
             Panel("What it says of each item", Axis("item: " + ", ".join(n[:3] for n in ITEMS)),
                   Axis("property, general below, special above"),
                   [HeatMap("out", "item", "property", label="answer", low=0, high=1)],
-                  alt="Heat map of eight items by fifteen properties. The lowest rows, shared by many items, fill "
-                      "first; the steps of single items, on top, fill last.")])
+                  alt="Heat map of eight items by fifteen properties. The lowest rows, shared by many items, "
+                      "fill first; the steps of single items, on top, fill last.")])

@@ -1,0 +1,35 @@
+"""Every claim of the paper: quick ones run, the long one is stored and up to date."""
+import numpy as np
+import pytest
+import torch
+
+from nde_lab.claims import claims
+from nde_lab.dynamics.deep_linear.claims import crossing
+from nde_lab.dynamics.deep_linear.table import digits_task
+
+ALL = claims(paper="deep-linear-exact-dynamics")
+
+
+@pytest.mark.parametrize("claim", [c for c in ALL if c.cost == "quick"], ids=lambda c: c.name)
+def test_quick_claims_hold(claim):
+    verdict = claim.function()
+    assert verdict.holds, verdict
+
+
+@pytest.mark.parametrize("claim", [c for c in ALL if c.cost == "long"], ids=lambda c: c.name)
+def test_long_claims_are_stored_and_fresh(claim):
+    assert claim.stale() == ""
+
+
+def test_crossing_interpolates_and_says_when_there_is_none():
+    values = np.array([[0.0, 0.0, 3.0], [1.0, 0.1, 3.0], [3.0, 0.2, 3.0]])
+    got = crossing(values, np.array([2.0, 1.0, 1.0]))
+    assert got[0] == pytest.approx(1.5) and np.isnan(got[1]) and got[2] == 0
+
+
+def test_digits_are_nine_modes_between_0_and_1():
+    task = digits_task()
+    assert task.s.shape == (9,) and (task.s < 1).all() and (task.s > 0.5).all()
+    for frame in (task.U, task.V):
+        assert torch.allclose(frame.T @ frame, torch.eye(9, dtype=torch.float64), atol=1e-9)
+    assert torch.allclose(task.U.sum(0), torch.zeros(9, dtype=torch.float64), atol=1e-9)     # classes balanced
