@@ -163,8 +163,7 @@ def tanh_keeps_the_order() -> Verdict:
     for seed in range(5):
         levels = level_times("two, tanh between", seed)
         straight = level_times("two matrices", seed)
-        rows[f"seed {seed}"] = [[round(float(t.mean())) for t in levels], [round(float(t.mean())) for t in "
-             ""] = [[round(float(t.mean())) for t in levels], [round(float(t.mean())) for t in straight]]
+        rows[f"seed {seed}"] = [[round(float(t.mean())) for t in kind] for kind in (levels, straight)]
         holds = holds and all(a.max() < b.min() for a, b in zip(levels[:-1], levels[1:], strict=True))
     return Verdict(rows, "every mode of a level before every mode of the next finer one, in all seeds", holds,
                    unit="steps to half strength, mean over the level's modes: tanh, linear",
