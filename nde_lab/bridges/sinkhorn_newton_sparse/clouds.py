@@ -23,8 +23,8 @@ class CloudPlan:
     running sum of its row passes that part's level, so the dots on a line count the mass that takes it.
     """
     target: str = knob("ring", choices=("ring", "two blobs"), label="targets")
-    live = {"eps": Knob(0.03, low=0.0005, high=0.5, scale="log", label="regularisation ε", restarts=True)}
-    n, shares, dots = 28, 6, 9
+    live = {"eps": Knob(0.01, low=0.0005, high=0.5, scale="log", label="regularisation ε", restarts=True)}
+    n, shares, dots = 14, 6, 14
 
     @property
     def plan(self):
@@ -33,21 +33,21 @@ class CloudPlan:
     def data(self):
         angle = 2 * torch.pi * torch.arange(self.n) / self.n
         if self.target == "ring":
-            centre = torch.stack([0.5 + 0.38 * torch.cos(angle), 0.5 + 0.38 * torch.sin(angle)], 1)
+            centre = torch.stack([0.5 + 0.42 * torch.cos(angle), 0.5 + 0.42 * torch.sin(angle)], 1)
         else:
             side = (torch.arange(self.n) % 2).float()
-            centre = torch.stack([0.2 + 0.6 * side, 0.85 - 0.7 * side], 1)
+            centre = torch.stack([0.18 + 0.64 * side, 0.8 - 0.6 * side], 1)
         along = (torch.arange(self.dots) + 0.5) / self.dots
         return {"centre": centre, "log": torch.full((self.n,), 1 / self.n).log(), "along": along,
                 "level": (torch.arange(self.shares) + 0.5) / self.shares}
 
     def draws(self):
-        return Draws(start={"from": Normal((self.n, 2), loc=0.5, scale=0.09),
-                            "jitter": Normal((self.n, 2), scale=0.05)})
+        return Draws(start={"from": Normal((self.n, 2), loc=0.5, scale=0.1),
+                            "jitter": Normal((self.n, 2), scale=0.06)})
 
     def init(self, data, start, live):
         a = start["from"]
-        b = data["centre"] + start["jitter"] * (0.3 if self.target == "ring" else 1.0)
+        b = data["centre"] + start["jitter"] * (0.4 if self.target == "ring" else 1.0)
         cost = (a[:, None] - b[None]).square().sum(2)
         return {"a": a, "b": b, "L": -cost / live["eps"] + data["log"][:, None] * 2}
 
