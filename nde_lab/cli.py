@@ -1,4 +1,4 @@
-"""The door: ``nde-lab lab | book | claims | bench | doctor``. ``nde-lab COMMAND --help`` explains each.
+"""The door: ``nde-lab lab | book | claims | course | bench | doctor``. ``nde-lab COMMAND --help`` explains each.
 
 Every command is a thin call of something that can be imported or run by hand. A failure is a sentence and
 exit code 2; ``doctor`` answers 1 when it found something broken.
@@ -42,6 +42,19 @@ def main(arguments: list[str] | None = None) -> int:
     claims.add_argument("--long", action="store_true", help="run the long claims again, store their results")
     claims.add_argument("--json", action="store_true", help="print JSON")
 
+    course = commands.add_parser("course", help="notebooks for students, and grades for what they hand in")
+    actions = course.add_subparsers(dest="action", required=True, metavar="ACTION")
+    export = actions.add_parser("export", help="write student and solved notebooks and a table of points")
+    export.add_argument("chapters", nargs="*", metavar="CHAPTER", help="such as brownian_motion (default: all)")
+    export.add_argument("--to", required=True, metavar="FOLDER", help="a new or empty folder")
+    grade = actions.add_parser("grade", help="run handed-in notebooks, write a table", description=(
+        "Run the answers of FOLDER/STUDENT/....ipynb or FOLDER/STUDENT.ipynb with the chapters' own checks, and "
+        "write a table. Answers are programs: they run with your rights."))
+    grade.add_argument("submissions", metavar="FOLDER")
+    grade.add_argument("-o", "--output", default="grades.csv", metavar="FILE", help="default: grades.csv; a new file")
+    grade.add_argument("--limit", type=float, default=60, metavar="SECONDS", help="for one exercise (default 60)")
+    grade.add_argument("--jobs", type=int, default=1, metavar="N", help="notebooks at a time (default 1)")
+
     bench = commands.add_parser("bench", help="run the benchmarks", description=(
         "Run one benchmark or all. Options it does not know go to the benchmark named, such as --help."))
     bench.add_argument("name", nargs="?", metavar="NAME", help="one of benchmarks/*.py (default: all)")
@@ -53,8 +66,8 @@ def main(arguments: list[str] | None = None) -> int:
     if extra and not passed_on:
         commands.choices[options.command].error(f"unrecognized arguments: {' '.join(extra)}")
     try:
-        return {"lab": run_lab, "book": run_book, "claims": run_claims, "bench": run_bench,
-                "doctor": run_doctor}[options.command](options, extra)
+        return {"lab": run_lab, "book": run_book, "claims": run_claims, "course": run_course,
+                "bench": run_bench, "doctor": run_doctor}[options.command](options, extra)
     except UsageError as error:
         print(f"nde-lab {options.command}: {error}", file=sys.stderr)
         return 2
@@ -143,6 +156,29 @@ def run_claims(options, extra: list[str]) -> int:
     except ValueError as error:
         raise UsageError(str(error)) from None
     print(claims.main_json(rows) if options.json else claims.as_text(rows))
+    return 0
+
+
+def run_course(options, extra: list[str]) -> int:
+    need("jupytext", "lab")
+    from nde_lab.course import chapters, export, grade
+    root = checkout("notebooks")
+    try:
+        if options.action == "export":
+            export.export(chapters.find_chapters(root, options.chapters), options.to)
+            print(f"In {options.to}: student/, solution/, points.csv and nbgrader_config.py.")
+            return 0
+        if Path(options.output).exists():       # said before an hour of work, not after
+            raise ValueError(f"{options.output} is there already; name another file, or remove it first")
+        rows = grade.grade(options.submissions, chapters.find_chapters(root), limit=options.limit, jobs=options.jobs,
+                           progress=lambda sentence: print(sentence, file=sys.stderr))
+        grade.write(rows, options.output)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    for student in dict.fromkeys(row.student for row in rows):
+        own = [row for row in rows if row.student == student]
+        print(f"{student}: {sum(row.points for row in own):g} of {sum(row.of for row in own):g} points")
+    print(f"The table: {options.output}")
     return 0
 
 

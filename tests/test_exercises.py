@@ -1,7 +1,7 @@
 """The exercise form: what a reader sees for an empty blank, a wrong answer, a crash and a right answer."""
 import pytest
 
-from nde_lab.exercises import exercise, require
+from nde_lab.exercises import NotYet, exercise, require
 
 
 @pytest.fixture
@@ -71,3 +71,12 @@ def test_exercises_count_apart_and_keep_their_docstring(doubling):
 def test_fewer_than_two_hints_are_refused(hints):
     with pytest.raises(ValueError, match="at least two hints, from general to specific"):
         exercise(hints=hints)
+
+
+def test_a_grader_gets_an_error_with_the_readers_words_and_no_traceback(doubling):
+    passed = doubling(lambda x: 2 * x)
+    assert passed.require() is passed
+    with pytest.raises(NotYet) as stopped:
+        doubling(lambda x: x).require()
+    assert stopped.value._render_traceback_() == ["Not yet (attempt 1): 3 became 3.",
+                                                  "Hint: What happens to 3? Run the check again for a plainer one."]
