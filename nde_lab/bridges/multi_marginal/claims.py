@@ -54,7 +54,7 @@ def grid_sinkhorn() -> Verdict:
 
 
 @claim(paper=PAPER, where="Dynamic bridge",
-       says="glueing the reference's bridges onto the static plan gives the dynamic bridge, with drift b + σ² ∇ log ψ")
+       says="glueing the reference's bridges onto the static plan gives the dynamic bridge, with drift f + σ² ∇ log ψ")
 def static_gives_dynamic() -> Verdict:
     """On a grid of 81 points: drift of the mixture of Brownian bridges, drift by psi, closed form; five times."""
     bridge = grid_bridge(LINE, points=81, half_width=5.0)

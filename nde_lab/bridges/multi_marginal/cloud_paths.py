@@ -30,7 +30,7 @@ def groups(centres, n: int, spread: float = 0.3) -> Tensor:
 @experiment(paper=PAPER)
 @dataclass(frozen=True)
 class CloudPaths(Figure):
-    """The static problem is solved anew (150 pairs of half steps, with falling epsilon), then paths follow b+.
+    """The static problem is solved anew (150 pairs of half steps, with falling epsilon), then paths follow f+.
 
     Each of the 36 points starts two paths; 48 Euler-Maruyama steps.
     """

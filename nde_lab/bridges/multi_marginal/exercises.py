@@ -64,24 +64,24 @@ def bridge_drift(answer):
 
 
 @exercise(hints=("How does the reversed process see the density? Both drifts together climb it.",
-                 "b+ + b- = σ² ∇log p, all at the same forward time t.",
+                 "f+ + f- = σ² ∇log p, all at the same forward time t.",
                  "return sigma**2 * score(x, t) - forward(x, t)."))
 def turn_round(answer):
-    """answer(forward, score, x, t, sigma) -> b- (B, 1) at the forward time t."""
+    """answer(forward, score, x, t, sigma) -> f- (B, 1) at the forward time t."""
     for sigma in (0.7, 1.5):
         g, x = GaussianBridge.of(0, 1, 2, 0.25, sigma=sigma), torch.tensor([[-1.0], [0.5], [2.0]], dtype=T64)
         for t in (0.2, 0.8):
             got = _like(answer(g.forward, g.score, x, t, sigma), x, "the drift")
             told = g.backward(x, t)
             off = (got - told).abs().max().item()
-            require(off < 1e-6, f"at σ = {sigma:g} and t = {t:g} your b- is off by up to {off:.3g}; at x = 0.5 it should "
+            require(off < 1e-6, f"at σ = {sigma:g} and t = {t:g} your f- is off by up to {off:.3g}; at x = 0.5 it should "
                                 f"be {told[1].item():.3f} and is {got[1].item():.3f}.")
     return "it runs the bridge backwards, at two times and two strengths of noise."
 
 
 @exercise(hints=("The flow has the same density p_t at every time and no noise. Split the drift in two.",
-                 "b+ has a part that only undoes what the noise spreads: σ²/2 ∇log p.",
-                 "v = b+ - σ²/2 ∇log p: the mean of b+ and -b-."))
+                 "f+ has a part that only undoes what the noise spreads: σ²/2 ∇log p.",
+                 "v = f+ - σ²/2 ∇log p: the mean of f+ and -f-."))
 def same_snapshots(answer):
     """answer(forward, score, x, t, sigma) -> velocity (B, 1) of a noiseless motion with all the bridge's marginals."""
     sigma = 1.0

@@ -95,7 +95,7 @@ class GaussianBridge:
         return with_state @ torch.linalg.inv(self.cov(t))
 
     def forward(self, x, t) -> Tensor:
-        """b+ (B, D) at x (B, D), t in [0, T): the reference's drift + sigma^2 grad log psi."""
+        """f+ (B, D) at x (B, D), t in [0, T): the reference's drift + sigma^2 grad log psi."""
         self.reference.time(t, last=False)
         left = torch.as_tensor(self.reference.horizon - t, dtype=T64)
         q = self.reference
@@ -104,7 +104,7 @@ class GaussianBridge:
         return q.drift(x) + q.sigma**2 * m / v * (end - m * x)
 
     def backward(self, x, t) -> Tensor:
-        """b- (B, D), the drift of the process in reversed time, at the forward time t in (0, T]."""
+        """f- (B, D), the drift of the process in reversed time, at the forward time t in (0, T]."""
         self.reference.time(t, first=False)
         q, came = self.reference, torch.as_tensor(t, dtype=T64)
         start = self.m0 + (x - self.mean(t)) @ self._end_given(t, 0).T
@@ -115,6 +115,6 @@ class GaussianBridge:
         return -(x - self.mean(t)) @ torch.linalg.inv(self.cov(t))
 
     def slope(self, t) -> Tensor:
-        """K_t (D, D) in b+ = mean'(t) + K_t (x - mean(t)); for D = 1 and Brownian motion the paper's kappa."""
+        """K_t (D, D) in f+ = mean'(t) + K_t (x - mean(t)); for D = 1 and Brownian motion the paper's kappa."""
         zero = self.forward(self.mean(t)[None], t)
         return (self.forward(self.mean(t) + torch.eye(len(self.m0), dtype=T64), t) - zero).T

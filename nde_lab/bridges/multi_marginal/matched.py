@@ -125,14 +125,14 @@ class BridgeMatching:
     def view(self):
         return View([
             Panel("The learned crowd at time t", Axis("x₁", low=-3.6, high=3.6), Axis("x₂", low=-3.6, high=3.6),
-                  [Points("x0", "y0", role="neutral", label="start"),
-                   Points("x1", "y1", role="data", label="end"),
+                  [Points("x0", "y0", role="data", label="start"),
+                   Points("x1", "y1", role="truth", label="end"),
                    Points("x", "y", role="sde", label="network's crowd, its drift"),
                    Arrows("fx", "fy", "u", "v", role="train")],
                   alt="Two half moons in the middle, two blobs at upper left and lower right, and a simulated crowd on "
                       "its way with arrows for the learned drift. After training each moon goes to the blob on "
                       "its side; with random pairs the crowd first gathers in the middle.", equal=True),
-            Panel("Error of the drift", Axis("training step"), Axis("mean square", scale="log"),
+            Panel("Error of the drift", Axis("training step"), Axis("mean square", scale="log", low=0.1, high=10),
                   [Line("history.step", "history.off", role="test", label="against the Schrödinger bridge's"),
                    Line("history.step", "history.aim", role="train", label="against its own aim")],
                   alt="Mean square error of the network's drift on a log axis over training steps. With pairs from the "

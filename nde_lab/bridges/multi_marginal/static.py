@@ -3,7 +3,7 @@
 For two weighted clouds the optimal plan is pi_ij = u_i q(y_j | x_i) v_j with the reference's transition density q
 (entropic optimal transport with epsilon = the reference's variance). From u and v everything else is a sum:
     psi(x, t) = sum_j v_j q(y_j | x, T - t),   phi(x, t) = sum_i u_i q(x | x_i, t),
-    p_t = phi psi,   b+ = b_Q + sigma^2 grad log psi,   b- = -b_Q + sigma^2 grad log phi   (reversed clock).
+    p_t = phi psi,   f+ = f_Q + sigma^2 grad log psi,   f- = -f_Q + sigma^2 grad log phi   (reversed clock).
 The functions of tensors here can be traced; ``of`` checks its arguments and solves in float64.
 """
 from __future__ import annotations
@@ -115,13 +115,13 @@ class PointBridge:
         return torch.softmax(self._log_phi(x, t), 1) @ self.x0
 
     def forward(self, x: Tensor, t) -> Tensor:
-        """b+ (B, d), for 0 <= t < T."""
+        """f+ (B, d), for 0 <= t < T."""
         q, left = self.reference, self.reference.horizon - t
         m = q.factor(left)
         return q.drift(x) + q.sigma**2 * m / q.variance(left) * (self.end(x, t) - m * x)
 
     def backward(self, x: Tensor, t) -> Tensor:
-        """b- (B, d) of the process in reversed time, at the forward time t, 0 < t <= T."""
+        """f- (B, d) of the process in reversed time, at the forward time t, 0 < t <= T."""
         q = self.reference
         return -q.drift(x) + q.sigma**2 / q.variance(t) * (q.factor(t) * self.start(x, t) - x)
 

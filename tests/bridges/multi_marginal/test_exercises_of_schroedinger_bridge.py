@@ -33,7 +33,7 @@ WRONG = [
     (check.half_step, lambda K, u, b: -torch.logsumexp(u[:, None] + K, 1), r"yours has \(6,\)"),
     (check.bridge_drift, lambda x, t, y, v, s: drift(x, t, y, 0 * v, s), "your drift is off by up to"),
     (check.bridge_drift, lambda x, t, y, v, s: drift(x, t, y, v, s) * s**2, "σ = 0.5, t = 0"),
-    (check.turn_round, lambda f, s, x, t, sigma: -f(x, t), "your b- is off"),
+    (check.turn_round, lambda f, s, x, t, sigma: -f(x, t), "your f- is off"),
     (check.turn_round, lambda f, s, x, t, sigma: sigma**2 * s(x, 1 - t) - f(x, 1 - t), "at σ = 0.7 and t = 0.2"),
     (check.same_snapshots, lambda f, s, x, t, sigma: f(x, t), "your motion has mean"),
     (check.same_snapshots, lambda f, s, x, t, sigma: f(x, t) - sigma**2 * s(x, t), "standard deviation"),
