@@ -5,7 +5,7 @@ import torch
 
 from nde_lab.claims import claims
 from nde_lab.dynamics.deep_linear.claims import crossing
-from nde_lab.dynamics.deep_linear.table import digits_task
+from nde_lab.dynamics.deep_linear.table import digits_task, pretrained
 
 ALL = claims(paper="deep-linear-exact-dynamics")
 
@@ -33,3 +33,11 @@ def test_digits_are_nine_modes_between_0_and_1():
     for frame in (task.U, task.V):
         assert torch.allclose(frame.T @ frame, torch.eye(9, dtype=torch.float64), atol=1e-9)
     assert torch.allclose(task.U.sum(0), torch.zeros(9, dtype=torch.float64), atol=1e-9)     # classes balanced
+
+
+def test_pretraining_makes_hidden_layers_orthogonal_and_leaves_the_last_one_alone():
+    weights = pretrained((6, 6, 6, 3), seed=2, steps=400)
+    assert [tuple(W.shape) for W in weights] == [(6, 6), (6, 6), (3, 6)]
+    for W in weights[:-1]:
+        assert torch.allclose(W @ W.T, torch.eye(6, dtype=torch.float64), atol=0.02)
+    assert not torch.allclose(weights[2] @ weights[2].T, torch.eye(3, dtype=torch.float64), atol=0.02)
