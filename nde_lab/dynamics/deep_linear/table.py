@@ -36,9 +36,8 @@ def digits_task() -> Task:
 
 def pretrained(widths, *, seed: int, u0: float = 0.01, lr: float = 0.2, steps: int = 200) -> list[torch.Tensor]:
     """Greedy layer-wise pre-training on whitened inputs: each layer but the last learns, from a small Gaussian
-    start,
-    to encode what the layer below gives, so that a decoder can undo it; the decoder is thrown away. The last
-    layer is Gaussian of variance 1/fan_in. Widths as in ``network.start``."""
+    start, to encode what the layer below gives, so that a decoder can undo it; the decoder is thrown away. The
+    last layer is Gaussian of variance 1/fan_in. Widths as in ``network.start``."""
     weights, C = [], torch.eye(widths[0], dtype=torch.float64)      # C: the sum of h h^T of the layer below
     for i, (n, m) in enumerate(zip(widths[:-2], widths[1:-1], strict=True)):
         A, B = start("Gaussian", (n, m, n), u0, seed=1000 * seed + i)
@@ -53,8 +52,7 @@ def pretrained(widths, *, seed: int, u0: float = 0.01, lr: float = 0.2, steps: i
 @functools.cache
 def learning_steps(kind: str, N: int, seeds: int = 3) -> tuple[float, ...]:
     """Steps on the digits to 1 % of the zero map's loss, 32 units a layer, u0 = 1, learning rate c / N with the
-    best
-    c of 0.2, 0.5, 1, for each seed; inf: not within 2000."""
+    best c of 0.2, 0.5, 1, for each seed; inf: not within 2000."""
     task = digits_task()
     widths, found = (*[INPUTS] * N, 10), []
     for seed in range(seeds):
@@ -102,8 +100,7 @@ def pretraining_learns_at_any_depth() -> Verdict:
     layers = pretrained((*[INPUTS] * 10, 10), seed=0)[:-1]
     off = max(float((torch.linalg.svdvals(W) - 1).abs().max()) for W in layers)
     rows["largest |s - 1| of a layer at N = 10"] = float(f"{off:.2g}")
-    return Verdict(rows, "at N = 50 at most 1.5 times as many steps as at N = 10", middle[50] <= 1.5 * "
-                         "", middle[50] <= 1.5 * middle[10],
-                   unit="steps, by seed",
+    return Verdict(rows, "at N = 50 at most 1.5 times as many steps as at N = 10",
+                   middle[50] <= 1.5 * middle[10], unit="steps, by seed",
                    note="On whitened inputs an autoencoder has nothing to prefer: it makes its matrix nearly "
                         "orthogonal.")
