@@ -64,3 +64,11 @@ def stopping_view() -> View:
                        alt="Mean squared error over the time of the kernel flow, time axis logarithmic. The error on "
                            "the training labels falls to zero. On test digits it falls, is smallest at a time of some "
                            "thousands, and rises again.")], columns=1)
+
+
+def stopping_picture(data: NoisyDigits):
+    """Both errors over the time of the flow, with alternative text, for a notebook."""
+    from nde_lab.dynamics.scaling_laws_grokking.picture import Picture
+    from nde_lab.experiment import Frame, Status
+    arrays = {"t": TIMES.numpy()} | {on: stopping_curve(data, on=on)[1][:-1].numpy() for on in ("train", "test")}
+    return Picture(stopping_view(), Frame(0, {}, arrays, Status("finished", "finished", 0), {}, 0))

@@ -71,7 +71,7 @@ class KernelDrift:
                   [HeatMap("kernel", "angle", "angle", label="Θ(x, x')", low=0, high=2)], equal=True,
                   alt="Heat map of the tangent kernel between 32 points of the circle: a bright ridge where the two "
                       "angles agree. In a narrow network it is lopsided, and it grows brighter during training."),
-            Panel("Relative change since the start", steps, Axis("change", scale="log", low=1e-3, high=10),
+            Panel("Relative change since the start", steps, Axis("change", scale="log", low=1e-3, high=30),
                   [Line("history.step", "history.kernel", role="test", label="kernel Θ"),
                    Line("history.step", "history.outer", role="ode", label="weights of the first layer"),
                    Line("history.step", "history.inner", role="sde", label="weights of a hidden layer"),

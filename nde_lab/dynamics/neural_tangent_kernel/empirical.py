@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from nde_lab.dynamics.neural_tangent_kernel.limit import points
 
 ELEMENTWISE = (nn.ReLU, nn.Tanh, nn.Sigmoid, nn.SiLU, nn.GELU, nn.Softplus, nn.ELU, nn.LeakyReLU, nn.Identity)
+MANY = 100_000      # parameters from which a backward pass for each point is no slower than one for all: see the benchmark
 
 
 def tangent_kernel(module: nn.Module, x: Tensor, x2: Tensor | None = None, *, output: int | None = None,
@@ -48,12 +49,19 @@ def tangent_kernel(module: nn.Module, x: Tensor, x2: Tensor | None = None, *, ou
         return _scalar(torch.func.functional_call(module, {**rest, **p}, (point[None],)), output)
 
     def rows(block):
-        # Each point gets parameters of its own (a view, no copy): one backward pass is all the Jacobian's rows.
-        own = {n: p.expand(len(block), *p.shape).detach().requires_grad_() for n, p in params.items()}
+        if sum(p.numel() for p in params.values()) > MANY:
+            each = [gradients(params, point[None], None) for point in block]
+            return [torch.stack(g).reshape(len(block), -1) for g in zip(*each, strict=True)]
+        # Each point gets parameters of its own (a view): one backward pass gives all the Jacobian's rows.
+        own = {n: p.expand(len(block), *p.shape) for n, p in params.items()}
+        return [g.reshape(len(block), -1) for g in gradients(own, block, torch.func.vmap(one))]
+
+    def gradients(p, block, many):
+        p = {n: t.detach().requires_grad_() for n, t in p.items()}
         with torch.enable_grad():
-            out = torch.func.vmap(one)(own, block)
-            grads = torch.autograd.grad(out.sum(), list(own.values()), allow_unused=True)
-        return [g.reshape(len(block), -1) for g in grads if g is not None]
+            out = many(p, block).sum() if many else one(p, block[0])
+            found = torch.autograd.grad(out, list(p.values()), allow_unused=True)
+        return [g for g in found if g is not None]
     row = sum(p.numel() * p.element_size() for p in params.values())
     fit = max(2, int(memory / row))          # rows at one time
     held = fit if len(x) + (0 if x2 is None else len(x2)) <= fit else max(1, int(0.8 * fit))
