@@ -172,8 +172,7 @@ def tanh_keeps_the_order() -> Verdict:
 
 def jacobian(kind: str, g: float, *, width: int, depth: int, seed: int) -> tuple[torch.Tensor, float]:
     """Singular values of d x_depth / d x_0 of x -> tanh(g W x) at a random input of unit entries, and the root
-    mean
-    square of the last layer."""
+    mean square of the last layer."""
     x = layer("orthogonal", width, seed=seed, index=10**6)[0] * math.sqrt(width)
     total = torch.eye(width, dtype=T64)
     for index in range(depth):

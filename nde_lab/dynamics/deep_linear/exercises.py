@@ -89,8 +89,7 @@ def edge(answer):
                  "W1 = W2 = diag(sqrt(2), 0): the product has strength 2 in mode 1, and 0 in mode 2."))
 def saddle(answer):
     """answer: (W1, W2), each 2 x 2, where gradient descent on Σ = diag(2, 1) stands still, the loss is not 0,
-    and at
-    least one matrix is not 0."""
+    and at least one matrix is not 0."""
     require(isinstance(answer, tuple) and len(answer) == 2, "give two matrices, (W1, W2).")
     W1, W2 = (torch.as_tensor(W, dtype=T64) for W in answer)
     require(W1.shape == (2, 2) and W2.shape == (2, 2), f"both matrices are 2 x 2; yours are {tuple(W1.shape)} "

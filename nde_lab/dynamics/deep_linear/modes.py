@@ -23,8 +23,7 @@ MODES, WIDTH, DEEPEST = 5, 8, 10
 @dataclass(frozen=True)
 class LinearModes:
     """N matrices of size 8 x 8 learn a task of five modes with singular values from 1 to 1/spread, evenly
-    spaced in
-    the logarithm; in the other three directions the answer is zero.
+    spaced in the logarithm; in the other three directions the answer is zero.
 
     start: "aligned" (the exact curves hold), "orthogonal" or "Gaussian", of size u0^(1/N) a matrix;
     ``per_matrix``: the learning rate is divided by N. All 10 slots hold a matrix; those beyond N are the
@@ -40,8 +39,7 @@ class LinearModes:
 
     def data(self):
         """U, V (8, 8): the singular vectors, those of the five modes first; order (5,): places of the modes;
-        slot
-        (10,), step (134,)."""
+        slot (10,), step (134,)."""
         return {"U": random_orthogonal(WIDTH, seed=0, name="U").float(),
                 "V": random_orthogonal(WIDTH, seed=0, name="V").float(), "eye": torch.eye(WIDTH),
                 "order": torch.arange(float(MODES)), "slot": torch.arange(float(DEEPEST)),

@@ -58,8 +58,7 @@ def start(kind: str, widths: Sequence[int], u0: float, *, seed: int = 0,
     "Gaussian"    independent entries of variance 1/fan_in;
     "orthogonal"  a random orthogonal matrix (its upper left part where the widths differ);
     "aligned"     R_{l+1} 1 R_l^T, random rotations inside, but the task's U and V at the two ends: then the
-                  modes of
-                  the task are decoupled and balanced, and each begins at exactly u0. Needs ``task``.
+                  modes of the task are decoupled and balanced, and each begins at exactly u0. Needs ``task``.
 
     Raises ValueError for another kind, widths that are not whole numbers >= 1, u0 <= 0, or a missing task.
     """

@@ -30,8 +30,7 @@ def table() -> torch.Tensor:
 
 def contrasts() -> torch.Tensor:
     """The right singular vectors of ``table`` (8, 8), up to length: all; one half against the other; in each
-    half, a
-    pair against a pair; in each pair, one item against the other. Entries 1, 0, -1."""
+    half, a pair against a pair; in each pair, one item against the other. Entries 1, 0, -1."""
     columns = [torch.ones(8)]
     for level in range(3):
         size = 4 // 2**level
