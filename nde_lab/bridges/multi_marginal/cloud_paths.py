@@ -76,4 +76,4 @@ class CloudPaths(Figure):
             Panel("Who goes where", Axis("start, by rank"), Axis("end, by rank"),
                   [HeatMap("plan", "rank", "rank", label="P(end | start)", low=0.0, high=0.15)],
                   alt="The plan as a heat map, ends against starts, both in rising order. With little noise a thin "
-                      "bright diagonal; with much noise an even dark square.", equal=True)])
+                      "bright diagonal; with much noise a nearly even dark square.", equal=True)])
