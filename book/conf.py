@@ -22,7 +22,8 @@ version = release = nde_lab.__version__
 language = "en"
 
 extensions = ["myst_nb", "sphinx_external_toc", "sphinx_exercise", "sphinx_proof", "sphinxcontrib.bibtex",
-              "sphinx_copybutton", "sphinx_design", "sphinx_togglebutton", "nde_lab.explore.page.sphinx_ext"]
+              "sphinx_copybutton", "sphinx_design", "sphinx_togglebutton", "sphinx.ext.autodoc", "sphinx.ext.viewcode",
+              "nde_lab.explore.page.sphinx_ext"]
 external_toc_path = "book/_toc.yml"
 include_patterns = ["book/**", "notebooks/**"]
 exclude_patterns = ["**/_build", "**/.ipynb_checkpoints", "**/*.ipynb", "book/_static", "book/redirect"]
@@ -60,6 +61,9 @@ nb_merge_streams = True
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "deflist", "attrs_inline", "attrs_block"]
 myst_heading_anchors = 3
 numfig = True
+autodoc_preserve_defaults = True      # as written, not as evaluated: no addresses in memory, no paths of this machine
+autodoc_typehints = "signature"
+viewcode_line_numbers = True
 bibtex_bibfiles = ["references.bib"]
 bibtex_reference_style = "author_year"
 suppress_warnings = []

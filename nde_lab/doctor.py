@@ -34,6 +34,8 @@ def examine() -> Iterator[Finding]:
     yield threads(os.environ, os.cpu_count() or 1)
     yield bundled_data()
     yield kernel()
+    yield cache()
+    yield notebooks_can_be_saved(PACKAGE.parent / "notebooks")
     yield from tools_of_the_tests(shutil.which)
 
 
@@ -141,6 +143,28 @@ def kernel() -> Finding:
         return Finding("broken", f"the Jupyter kernel python3 starts another Python ({program}); remove "
                                  f"{spec.resource_dir}.")
     return Finding("good", "the Jupyter kernel python3 starts this Python.")
+
+
+def cache() -> Finding:
+    """Compiled programs are kept between sessions; without a place for them they are made again each time."""
+    from nde_lab.native import store
+    folder = store.folder()
+    above = next((place for place in (folder, *folder.parents) if place.exists()), folder)
+    if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+        return Finding("note", f"The cache {folder} cannot be written ({above} is read-only or no folder): long runs "
+                               "are compiled again in every session. Set NDE_LAB_CACHE to a folder of yours.")
+    return Finding("good", f"Compiled programs are kept in {folder}.")
+
+
+def notebooks_can_be_saved(folder: Path) -> Finding:
+    """A clone on a read-only share opens and trains, but a student's changes are lost."""
+    if not folder.is_dir():
+        return Finding("good", "No chapters beside the package: this is an installation without a clone.")
+    fixed = [path for path in (folder, *folder.rglob("*.ipynb")) if not os.access(path, os.W_OK)]
+    if fixed:
+        return Finding("note", f"{fixed[0]} cannot be written: chapters open and train, but changes cannot be saved. "
+                               "Work in a copy of the clone.")
+    return Finding("good", f"Chapters can be changed and saved in {folder}.")
 
 
 def tools_of_the_tests(which) -> Iterator[Finding]:

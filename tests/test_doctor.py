@@ -84,3 +84,26 @@ def test_aeon_without_its_series_is_found(monkeypatch, tmp_path):
 def test_without_browser_and_node_reading_still_works():
     assert [f.kind for f in doctor.tools_of_the_tests(lambda name: None)] == ["note", "note"]
     assert [f.kind for f in doctor.tools_of_the_tests(lambda name: f"/usr/bin/{name}")] == ["good", "good"]
+
+
+def test_a_cache_that_cannot_be_written_is_a_note_with_a_remedy(monkeypatch, tmp_path):
+    monkeypatch.setenv("NDE_LAB_CACHE", str(tmp_path / "new" / "place"))
+    assert doctor.cache().kind == "good", "folders that are not there yet will be made"
+    monkeypatch.setattr(doctor.os, "access", lambda path, mode: False)
+    finding = doctor.cache()
+    assert finding.kind == "note" and "NDE_LAB_CACHE" in finding.sentence and str(tmp_path) in finding.sentence
+    monkeypatch.undo()
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NDE_LAB_CACHE", str(tmp_path / "file"))
+    assert doctor.cache().kind == "note"
+
+
+def test_a_clone_that_cannot_be_written_is_a_note(monkeypatch, tmp_path):
+    assert doctor.notebooks_can_be_saved(tmp_path / "nowhere").kind == "good"
+    chapter = tmp_path / "sdes" / "a.ipynb"
+    chapter.parent.mkdir()
+    chapter.touch()
+    assert doctor.notebooks_can_be_saved(tmp_path).kind == "good"
+    monkeypatch.setattr(doctor.os, "access", lambda path, mode: path != chapter)
+    finding = doctor.notebooks_can_be_saved(tmp_path)
+    assert finding.kind == "note" and str(chapter) in finding.sentence and "copy" in finding.sentence
