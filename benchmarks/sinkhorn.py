@@ -1,8 +1,10 @@
-"""Wall time to a marginal error of 1e-9 with weak regularisation: ours against every POT variant that gets there.
+"""Wall time to a marginal error of 1e-9 with weak regularisation: ours against every POT variant that gets
+there.
 
-Random assignment, n x n, costs uniform on [0, 1], eps = 0.001 (the paper's eta = 1000), float64, one thread. POT
-measures its error in the Euclidean norm, ours is the sum of absolute values. What is left sits in a few rows, so POT
-stops at 5e-10, where the sum is about 1e-9; the sum that each one reached is printed. All take turns in one run.
+Random assignment, n x n, costs uniform on [0, 1], eps = 0.001 (the paper's eta = 1000), float64, one thread.
+POT measures its error in the Euclidean norm, ours is the sum of absolute values. What is left sits in a few
+rows, so POT stops at 5e-10, where the sum is about 1e-9; the sum that each one reached is printed. All take
+turns in one run.
 
     nde-lab bench sinkhorn        or    python benchmarks/sinkhorn.py [--n 500] [--repeats 3]
 """
@@ -36,7 +38,8 @@ def ours() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     """Name -> (cost -> plan)."""
     return {
         SNS: lambda C: sinkhorn_newton_sparse(C, eps=EPS, keep=6, tolerance=TOLERANCE).plan,
-        "nde_lab sinkhorn, annealed": lambda C: sinkhorn(C, eps=EPS, tolerance=TOLERANCE, max_sweeps=GIVE_UP).plan,
+        "nde_lab sinkhorn, annealed": lambda C: sinkhorn(C, eps=EPS, tolerance=TOLERANCE,
+                                                         max_sweeps=GIVE_UP).plan,
         "nde_lab sinkhorn, plain": lambda C: sinkhorn(C, eps=EPS, tolerance=TOLERANCE, max_sweeps=GIVE_UP,
                                                       anneal=False).plan,
     }
@@ -53,7 +56,7 @@ def pot(slow: bool = True) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
             n = len(C)
             r = np.full(n, 1 / n)
             with warnings.catch_warnings(), np.errstate(all="ignore"):
-                warnings.simplefilter("ignore")         # it warns where it does not converge; the error says so too
+                warnings.simplefilter("ignore")     # where it does not converge; the error says so too
                 return ot.sinkhorn(r, r, C, EPS, method=method, numItermax=GIVE_UP,
                                    stopThr=TOLERANCE / 2)
         return solve
@@ -86,7 +89,8 @@ def report(found: dict[str, tuple[float, float]]) -> str:
     peers = {name: s for name, (s, e) in found.items() if name.startswith("POT") and e <= 2 * TOLERANCE}
     if peers:
         best = min(peers, key=peers.get)
-        lines.append(f"SNS is {peers[best] / reference:.1f} times as fast as the fastest POT variant that converges "
+        lines.append(f"SNS is {peers[best] / reference:.1f} times as fast as the fastest POT variant that "
+                     "converges "
                      f"({best})")
     else:
         lines.append('no POT here: pip install "nde_lab[bench]"' if not any(n.startswith("POT") for n in found)

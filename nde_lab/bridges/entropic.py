@@ -3,12 +3,12 @@
     coupling = sinkhorn(cost, r, c, eps=0.01)
     coupling.plan, coupling.x, coupling.y, coupling.error, coupling.status.sentence
 
-The problem, for a cost C (n, m) and masses r (n,), c (m,): the plan P >= 0 with row sums r and column sums c that
-makes C . P + eps sum P log P least. Its solution is P = exp((x_i + y_j - C_ij) / eps - 1) with potentials x, y in
-the units of the cost (the pair is free up to a constant that moves from one to the other).
+The problem, for a cost C (n, m) and masses r (n,), c (m,): the plan P >= 0 with row sums r and column sums c
+that makes C . P + eps sum P log P least. Its solution is P = exp((x_i + y_j - C_ij) / eps - 1) with potentials
+x, y in the units of the cost (the pair is free up to a constant that moves from one to the other).
 
-Sources: Cuturi 2013, "Sinkhorn distances"; the stabilised kernel and the annealing of eps are in Schmitzer 2019,
-"Stabilized sparse scaling algorithms for entropy regularized transport problems".
+Sources: Cuturi 2013, "Sinkhorn distances"; the stabilised kernel and the annealing of eps are in Schmitzer
+2019, "Stabilized sparse scaling algorithms for entropy regularized transport problems".
 """
 from __future__ import annotations
 
@@ -50,12 +50,13 @@ class Coupling:
 def checked(cost, r=None, c=None, eps=1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     """The problem as float64 arrays: cost (n, m), r (n,), c (m,) (None: uniform), eps.
 
-    ValueError for an empty or non-finite cost, masses of another shape, negative masses, totals that differ from
-    each other by more than 1e-9 of their size, and eps that is not a positive number.
+    ValueError for an empty or non-finite cost, masses of another shape, negative masses, totals that differ
+    from each other by more than 1e-9 of their size, and eps that is not a positive number.
     """
     C = np.asarray(cost, dtype=float)
     if C.ndim != 2 or 0 in C.shape:
-        raise ValueError(f"a cost is a matrix with a row for each source and a column for each target, at least one "
+        raise ValueError("a cost is a matrix with a row for each source and a column for each target, at "
+                         "least one "
                          f"of each; got shape {C.shape}")
     if not np.isfinite(C).all():
         raise ValueError("every cost must be a finite number; give a forbidden pair a large one")
@@ -65,12 +66,14 @@ def checked(cost, r=None, c=None, eps=1.0) -> tuple[np.ndarray, np.ndarray, np.n
         if mass.shape != (n,):
             raise ValueError(f"{name} has shape {mass.shape}, but the cost {C.shape} asks for ({n},)")
         if not np.isfinite(mass).all() or mass.min() < 0 or mass.sum() <= 0:
-            raise ValueError(f"masses are numbers >= 0, some above 0; {name} has least {mass.min():g} and total "
+            raise ValueError(f"masses are numbers >= 0, some above 0; {name} has least {mass.min():g} and "
+                             "total "
                              f"{mass.sum():g}")
         masses.append(mass)
     r, c = masses
     if abs(r.sum() - c.sum()) > 1e-9 * r.sum():
-        raise ValueError(f"as much mass must arrive as leaves: r adds up to {r.sum():.10g}, c to {c.sum():.10g}; "
+        raise ValueError(f"as much mass must arrive as leaves: r adds up to {r.sum():.10g}, c to "
+                         f"{c.sum():.10g}; "
                          "divide each by its total")
     if not (np.isfinite(eps) and eps > 0):
         raise ValueError(f"eps, the strength of the regularisation, is a number above 0, got {eps}")
@@ -111,7 +114,8 @@ def sinkhorn(cost, r=None, c=None, eps: float = 0.05, *, tolerance: float = 1e-9
     """
     C, r, c, eps = checked(cost, r, c, eps)
     if not tolerance > 0 or max_sweeps < 1:
-        raise ValueError(f"tolerance must be above 0 and max_sweeps at least 1, got {tolerance} and {max_sweeps}")
+        raise ValueError(f"tolerance must be above 0 and max_sweeps at least 1, got {tolerance} and "
+                         f"{max_sweeps}")
     rows, columns = r > 0, c > 0                    # a point without mass has no part in the problem
     inner = C[np.ix_(rows, columns)]
     x, y, errors = np.zeros(rows.sum()), np.zeros(columns.sum()), []
@@ -149,8 +153,8 @@ def _levels(C: np.ndarray, eps: float) -> list[float]:
 def sweeps_at(C, r, c, eps, x, y, tolerance, budget, errors) -> tuple[np.ndarray, np.ndarray]:
     """Sweeps of a checked problem with masses above 0 at one eps, from potentials x and y; returns new ones.
 
-    Until the error is within ``tolerance`` or the list ``errors``, to which each sweep adds its own, has ``budget``
-    entries; at least one sweep if any is left.
+    Until the error is within ``tolerance`` or the list ``errors``, to which each sweep adds its own, has
+    ``budget`` entries; at least one sweep if any is left.
     """
     while len(errors) < budget:
         # One sweep by log-sum-exp; it leaves columns that add up to c, so exp(L) <= max(c).

@@ -105,7 +105,8 @@ def test_annealing_saves_sweeps_where_costs_are_smooth():
     s = (np.arange(60) + 0.5) / 60
     C = np.subtract.outer(s, s) ** 2
     r, c = (np.exp(-((s - m) / w) ** 2) + 0.01 for m, w in ((0.2, 0.1), (0.7, 0.2)))
-    plain, annealed = (sinkhorn(C, r / r.sum(), c / c.sum(), 0.002, anneal=a, tolerance=1e-4) for a in (False, True))
+    r, c = r / r.sum(), c / c.sum()
+    plain, annealed = (sinkhorn(C, r, c, 0.002, anneal=a, tolerance=1e-4) for a in (False, True))
     assert plain.converged and annealed.converged and annealed.iterations < plain.iterations
     assert np.abs(plain.plan - annealed.plan).sum() < 0.01
 

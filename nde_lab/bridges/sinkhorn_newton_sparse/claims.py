@@ -1,4 +1,5 @@
-"""Quick claims: how many iterations, how they fall with k and with the regularisation, how sparse the plan is."""
+"""Quick claims: how many iterations, how they fall with k and with the regularisation, how sparse the plan
+is."""
 from __future__ import annotations
 
 import numpy as np
@@ -13,7 +14,8 @@ SEEDS = (0, 1, 2)
 
 
 @claim(paper=PAPER, where="Table 1, random assignment, smaller", seeds=3,
-       says="with weak regularisation a few dozen iterations reach machine accuracy where Sinkhorn needs tens of "
+       says="with weak regularisation a few dozen iterations reach machine accuracy where Sinkhorn needs tens "
+            "of "
             "thousands")
 def few_iterations_where_sinkhorn_crawls() -> Verdict:
     """n = 200, eps = 1/1200, k = 6, 20 sweeps first, to 1e-11; Sinkhorn alone for 5000 sweeps."""
@@ -24,7 +26,8 @@ def few_iterations_where_sinkhorn_crawls() -> Verdict:
         plain = sinkhorn(C, eps=1 / 1200, tolerance=1e-11, max_sweeps=5000, anneal=False)
         rows[f"seed {seed}"] = [ours.iterations, ours.error, plain.error]
         holds = holds and ours.converged and ours.iterations <= 60 and plain.error > 1e-6
-    return Verdict(rows, "SNS: at most 60 iterations to an error below 1e-11; Sinkhorn: still above 1e-6 after 5000 "
+    return Verdict(rows, "SNS: at most 60 iterations to an error below 1e-11; Sinkhorn: still above 1e-6 after "
+                         "5000 "
                          "sweeps", holds, unit="SNS iterations, its error, Sinkhorn's error")
 
 
@@ -42,7 +45,8 @@ def gain_grows_as_regularisation_weakens() -> Verdict:
             pairs.append((ours.iterations, plain.iterations))
         ratios[strength] = min(plain / ours for ours, plain in pairs)
         rows[f"ε = 1/{strength}"] = [*(int(v) for v in np.median(pairs, axis=0)), round(ratios[strength], 1)]
-    return Verdict(rows, "at ε = 1/200 SNS needs at most a tenth of Sinkhorn's iterations on every seed; at 1/100 the "
+    return Verdict(rows, "at ε = 1/200 SNS needs at most a tenth of Sinkhorn's iterations on every seed; at "
+                         "1/100 the "
                          "factor is smaller", ratios[200] >= 10 and ratios[100] < ratios[200],
                    unit="SNS iterations, Sinkhorn sweeps (medians), smallest ratio",
                    note="At ε = 1/20 the 20 sweeps of the first stage are already enough.")
@@ -55,15 +59,18 @@ def linear_with_two_entries_superlinear_with_six() -> Verdict:
     rows, factors = {}, {2: [], 6: []}
     for k, found in factors.items():
         for seed in SEEDS:
-            made = sinkhorn_newton_sparse(random_assignment(100, seed=seed), eps=1 / 200, keep=k, tolerance=1e-10)
+            C = random_assignment(100, seed=seed)
+            made = sinkhorn_newton_sparse(C, eps=1 / 200, keep=k, tolerance=1e-10)
             newton = made.errors[made.sweeps - 1:]
             found.append(newton[1:] / newton[:-1])
         rows[f"k = {k}"] = [round(float(f[where]), 5) for f in found for where in (len(f) // 2, -1)]
     steady = all(0.3 < float(f[len(f) // 2:].min()) and float(f[len(f) // 2:].max()) < 0.9 for f in factors[2])
-    return Verdict(rows, "k = 2: every factor of the second half between 0.3 and 0.9; k = 6: the last factor below "
+    return Verdict(rows, "k = 2: every factor of the second half between 0.3 and 0.9; k = 6: the last factor "
+                         "below "
                          "0.01", steady and all(f[-1] < 0.01 for f in factors[6]),
                    unit="factor of the error in a middle and in the last step, 3 seeds",
-                   note="With any fixed k the dropped mass leaves a linear rate in the end; for k = 6 it is so small "
+                   note="With any fixed k the dropped mass leaves a linear rate in the end; for k = 6 it is so "
+                        "small "
                         "that the run is over before it shows.")
 
 
@@ -80,7 +87,8 @@ def two_entries_per_row_hold_the_mass() -> Verdict:
     rows = {f"seed {seed}": [round(_outside(random_assignment(200, seed=seed), 20, k), 7) for k in (2, 4)]
             for seed in SEEDS}
     return Verdict(rows, "at most 0.02 outside 2n entries (our bound; the theorem's is above 1 here)",
-                   all(two <= 0.02 for two, _ in rows.values()), unit="share of the mass outside 2n, outside 4n")
+                   all(two <= 0.02 for two, _ in rows.values()), unit="share of the mass outside 2n, outside "
+                                                                      "4n")
 
 
 @claim(paper=PAPER, where="Thm 1, the term in the number of sweeps", seeds=3,
@@ -90,7 +98,10 @@ def sparser_with_every_sweep() -> Verdict:
     rows = {f"seed {seed}": [round(_outside(random_assignment(200, seed=seed), sweeps, 2), 5)
                              for sweeps in (1, 20, 1000)] for seed in SEEDS}
     return Verdict(rows, "falls from 1 to 20 to 1000 sweeps, on every seed",
-                   all(a > b > c for a, b, c in rows.values()), unit="share outside 2n after 1, 20, 1000 sweeps",
-                   note="The first sweep is sparser than the answer: each source goes to its cheapest target, also "
-                        "where others go. The sweeps that mend the columns spread mass; the bound of the theorem is "
+                   all(a > b > c for a, b, c in rows.values()), unit="share outside 2n after 1, 20, 1000 "
+                                                                     "sweeps",
+                   note="The first sweep is sparser than the answer: each source goes to its cheapest target, "
+                        "also "
+                        "where others go. The sweeps that mend the columns spread mass; the bound of the "
+                        "theorem is "
                         "an upper one and is not contradicted.")

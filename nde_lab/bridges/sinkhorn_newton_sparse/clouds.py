@@ -16,8 +16,8 @@ PAPER = "sinkhorn-newton-sparse"
 @experiment(paper=PAPER)
 @dataclass(frozen=True)
 class CloudPlan:
-    """``n`` sources (a blob) and ``n`` targets (two blobs, or a ring) in the unit square, squared distance, equal
-    masses. A step is one Sinkhorn sweep at the live eps (in squared units of the square).
+    """``n`` sources (a blob) and ``n`` targets (two blobs, or a ring) in the unit square, squared distance,
+    equal masses. A step is one Sinkhorn sweep at the live eps (in squared units of the square).
 
     The plan is drawn as dotted lines: each source sends ``shares`` equal parts, each to the target at which the
     running sum of its row passes that part's level, so the dots on a line count the mass that takes it.
@@ -58,7 +58,7 @@ class CloudPlan:
     def observe(self, data, state, noise, live):
         a, b = state["a"], state["b"]
         row = torch.exp(state["L"] - state["L"].amax(1, keepdim=True))
-        below = (row / row.sum(1, keepdim=True)).cumsum(1)[:, None] < data["level"][:, None]      # (n, shares, n)
+        below = (row / row.sum(1, keepdim=True)).cumsum(1)[:, None] < data["level"][:, None]    # (n, shares, n)
         goal = below.to(a.dtype).sum(2).clamp(max=self.n - 1.0)
         hit = (goal[:, :, None] == torch.arange(float(self.n), device=a.device)).to(a.dtype)
         end = hit.reshape(-1, self.n) @ b                                                   # (n shares, 2)
@@ -69,14 +69,18 @@ class CloudPlan:
 
     def view(self):
         return View([
-            Panel("Who goes where", Axis("first coordinate", low=0, high=1), Axis("second coordinate", low=0, high=1),
+            Panel("Who goes where", Axis("first coordinate", low=0, high=1),
+                  Axis("second coordinate", low=0, high=1),
                   [Points("px", "py", role="data", label="mass on its way"),
                    Points("ax", "ay", role="ode", label="sources"),
                    Points("bx", "by", role="test", label="targets")], equal=True,
-                  alt="Sources in the middle of a square, targets around them, dotted lines between. With a weak "
-                      "regularisation each source has one line; with a strong one its lines fan out to many targets."),
+                  alt="Sources in the middle of a square, targets around them, dotted lines between. With a "
+                      "weak "
+                      "regularisation each source has one line; with a strong one its lines fan out to many "
+                      "targets."),
             Panel("How far the rows are off", Axis("Sinkhorn sweep", low=0, high=80),
                   Axis("marginal error", scale="log", low=1e-7, high=2),
                   [Line("history.step", "history.error", role="train", label="error")],
-                  alt="Marginal error against sweeps, logarithmic: it falls steeply with a strong regularisation "
+                  alt="Marginal error against sweeps, logarithmic: it falls steeply with a strong "
+                      "regularisation "
                       "and hardly at all with a weak one.")])

@@ -11,8 +11,10 @@ from nde_lab.bridges.sinkhorn_newton_sparse.problems import random_assignment
 from nde_lab.exercises import exercise, require
 
 
-@exercise(hints=("Both masses are 1/2, so one number p = P_11 fixes the plan: P_12 = 1/2 - p. What is P_11 / P_12?",
-                 "P_ij is exp((x_i + y_j - C_ij) / eps), so P_11 P_22 / (P_12 P_21) = exp(2 / eps): the potentials "
+@exercise(hints=("Both masses are 1/2, so one number p = P_11 fixes the plan: P_12 = 1/2 - p. What is P_11 / "
+                 "P_12?",
+                 "P_ij is exp((x_i + y_j - C_ij) / eps), so P_11 P_22 / (P_12 P_21) = exp(2 / eps): the "
+                 "potentials "
                  "cancel.",
                  "p / (1/2 - p) = exp(1 / eps)."))
 def two_by_two(answer):
@@ -24,9 +26,11 @@ def two_by_two(answer):
 
 
 @exercise(hints=("The row sum of P is exp(x_i / eps) times something that does not depend on x.",
-                 "x_i = eps (log r_i - log of sum over j of exp((y_j - C_ij) / eps - 1)). For a small eps that sum "
+                 "x_i = eps (log r_i - log of sum over j of exp((y_j - C_ij) / eps - 1)). For a small eps that "
+                 "sum "
                  "underflows to 0: take out its largest term first.",
-                 "L = (y - C) / eps - 1; top = L.max(1); x = eps * (log(r) - top - log(exp(L - top[:, None]).sum(1)))."))
+                 "L = (y - C) / eps - 1; top = L.max(1); x = eps * (log(r) - top - log(exp(L - top[:, "
+                 "None]).sum(1)))."))
 def row_update(answer):
     """answer(C, y, r, eps) -> x (n,) with row sums of P equal to r, also where exp underflows."""
     rng = np.random.default_rng(0)
@@ -36,7 +40,8 @@ def row_update(answer):
         with np.errstate(all="ignore"):
             x = np.asarray(answer(C, y, r, eps), dtype=float)
         require(x.shape == (4,), f"x has a number for each of the 4 sources; yours has shape {x.shape}.")
-        require(np.isfinite(x).all(), f"for eps = {eps:g} your x is not finite: an exponential overflowed, or the "
+        require(np.isfinite(x).all(), f"for eps = {eps:g} your x is not finite: an exponential overflowed, or "
+                                      "the "
                                       "logarithm of 0 was taken.")
         off = np.abs(lse((x[:, None] + y - C) / eps - 1, 1) - np.log(r)).max()
         require(off < 1e-6, f"for eps = {eps:g} the logarithm of a row sum misses log r by {off:.3g}.")
@@ -49,10 +54,12 @@ def free_direction(answer):
     """answer(n, m) -> a vector (n + m,), not zero, that every Hessian H sends to zero."""
     for n, m in ((3, 3), (2, 5)):
         v = np.asarray(answer(n, m), dtype=float)
-        require(v.shape == (n + m,), f"for n = {n}, m = {m} the vector has {n + m} entries; yours has shape {v.shape}.")
+        require(v.shape == (n + m,), f"for n = {n}, m = {m} the vector has {n + m} entries; yours has shape "
+                                     f"{v.shape}.")
         require(np.abs(v).max() > 1e-6, "the zero vector is always sent to zero; find another.")
         off = np.abs(hessian(random_assignment(8, seed=0)[:n, :m] + 0.1, 1.0) @ v).max()
-        require(off < 1e-9 * np.abs(v).max(), f"for n = {n}, m = {m} H sends your vector to one with an entry {off:.3g}.")
+        require(off < 1e-9 * np.abs(v).max(), f"for n = {n}, m = {m} H sends your vector to one with an entry "
+                                              f"{off:.3g}.")
     return "H v = 0 for every plan: the potentials are only known up to this direction."
 
 
@@ -68,13 +75,15 @@ def false_diagonals(answer):
         M = hessian(P, 1.0)
         M[:n, n:], M[n:, :n] = S, S
         exact = int((np.linalg.eigvalsh(M) < 1e-9).sum())
-        require(int(answer(n)) == true, f"for n = {n} you say {answer(n)}; the eigenvalues say {true} (and {exact} with "
+        require(int(answer(n)) == true, f"for n = {n} you say {answer(n)}; the eigenvalues say {true} (and "
+                                        f"{exact} with "
                                         "exact diagonals).")
     return "one for each block that the kept entries fall into; with the exact diagonals there is none."
 
 
 @exercise(hints=("How much smaller is the error after one sweep? By the square of a singular value.",
-                 "Both masses are 1/2, so the matrix is 2P = [[p, 1-p], [1-p, p]] with p = 1 / (1 + exp(-1/eps)). Its "
+                 "Both masses are 1/2, so the matrix is 2P = [[p, 1-p], [1-p, p]] with p = 1 / (1 + "
+                 "exp(-1/eps)). Its "
                  "singular values are 1 and 2p - 1 = tanh(1 / (2 eps)).",
                  "tanh(1 / (2 eps))**(2 k) = 1/10; solve for k."))
 def sweeps_per_digit(answer):
@@ -87,6 +96,8 @@ def sweeps_per_digit(answer):
             v = 0.5 / (K.T @ u)
             errors.append(abs(u[0] * (K @ v)[0] - 0.5))
         true, got = math.log(0.1) / math.log(errors[1] / errors[0]), float(answer(eps))
-        require(abs(got / true - 1) < 0.02, f"for eps = {eps:g} you say {got:.4g} sweeps; Sinkhorn takes {true:.4g}.")
-    return (f"right. At eps = 0.05 it is {math.log(0.1) / (2 * math.log(math.tanh(10))):.2g} sweeps a digit: the number "
+        require(abs(got / true - 1) < 0.02, f"for eps = {eps:g} you say {got:.4g} sweeps; Sinkhorn takes "
+                                            f"{true:.4g}.")
+    return (f"right. At eps = 0.05 it is {math.log(0.1) / (2 * math.log(math.tanh(10))):.2g} sweeps a digit: "
+            "the number "
             "grows like exp(1 / eps).")

@@ -1,7 +1,7 @@
 """Sinkhorn first, sparse Newton steps then: the paper's method (SNS), in float64.
 
-Tang, Shavlovsky, Rahmanian, Tardini, Thekumparampil, Xiao, Ying, "Accelerating Sinkhorn algorithm with sparse Newton
-iterations", ICLR 2024, arXiv 2401.12253, section 3. Their eta is our 1 / eps.
+Tang, Shavlovsky, Rahmanian, Tardini, Thekumparampil, Xiao, Ying, "Accelerating Sinkhorn algorithm with sparse
+Newton iterations", ICLR 2024, arXiv 2401.12253, section 3. Their eta is our 1 / eps.
 """
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ FINE = 1e-30             # entries of P below this share of its mass cannot be t
 class Solution:
     """A plan and how both stages found it.
 
-    plan (n, m); x, y potentials; value: C . P; error: |P 1 - r|_1 + |P^T 1 - c|_1; sweeps and steps: Sinkhorn sweeps
-    and Newton steps taken; evaluations: trial points of the line searches; products: products with the sparse matrix
-    in all conjugate gradient solves; errors: the error after each sweep and step; kept: fraction of the plan's mass
-    in the kept entries, for each Newton step; status: "finished" (converged) or "stopped", with a sentence.
+    plan (n, m); x, y potentials; value: C . P; error: |P 1 - r|_1 + |P^T 1 - c|_1; sweeps and steps: Sinkhorn
+    sweeps and Newton steps taken; evaluations: trial points of the line searches; products: products with the
+    sparse matrix in all conjugate gradient solves; errors: the error after each sweep and step; kept: fraction
+    of the plan's mass in the kept entries, for each Newton step; status: "finished" (converged) or "stopped",
+    with a sentence.
     """
     plan: np.ndarray
     x: np.ndarray
@@ -83,8 +84,9 @@ def sparsified(P: np.ndarray, count: int):
 
 def direction(P: np.ndarray, count: int, g: np.ndarray, eps: float, *, tolerance: float,
               limit: int = 2000) -> tuple[np.ndarray, int, float]:
-    """Solve M d = g by conjugate gradients from zero; M is H with all of P but its ``count`` largest entries set to
-    zero and both diagonals exact (algorithm 1 of the paper). Returns d, products used, fraction of mass kept.
+    """Solve M d = g by conjugate gradients from zero; M is H with all of P but its ``count`` largest entries
+    set to zero and both diagonals exact (algorithm 1 of the paper). Returns d, products used, fraction of mass
+    kept.
 
     The solve runs on D^-1/2 M D^-1/2, D the diagonal: with that scaling all eigenvalues lie in [0, 2].
     """
@@ -101,7 +103,8 @@ def direction(P: np.ndarray, count: int, g: np.ndarray, eps: float, *, tolerance
         used += 1
         return v + B @ v
     operator = LinearOperator(B.shape, matvec=scaled, dtype=float)
-    null = np.repeat([1.0, -1.0], P.shape) / root       # H (1, -1) = 0: what rounding leaves of it in g would grow
+    # H (1, -1) = 0: what rounding leaves of that direction in g would grow.
+    null = np.repeat([1.0, -1.0], P.shape) / root
     rhs = root * g
     rhs = rhs - null * (null @ rhs) / (null @ null)
     z, _ = cg(operator, rhs, rtol=tolerance, atol=0.0, maxiter=limit)
@@ -143,10 +146,12 @@ def sinkhorn_newton_sparse(cost, r=None, c=None, eps: float = 0.01, *, keep: flo
     """
     C, r, c, eps = checked(cost, r, c, eps)
     if min(r.min(), c.min()) == 0:
-        raise ValueError("Newton's step divides by the masses, so all must be above 0; leave out the points without "
+        raise ValueError("Newton's step divides by the masses, so all must be above 0; leave out the points "
+                         "without "
                          "mass")
     if not (keep > 0 and sweeps >= 1 and max_steps >= 0 and tolerance > 0 and cg_tolerance > 0):
-        raise ValueError("keep, tolerance and cg_tolerance must be above 0, sweeps at least 1, max_steps at least "
+        raise ValueError("keep, tolerance and cg_tolerance must be above 0, sweeps at least 1, max_steps at "
+                         "least "
                          f"0; got {keep}, {tolerance}, {cg_tolerance}, {sweeps}, {max_steps}")
     n, m = C.shape
     count = min(max(1, round(keep * n)), C.size)
@@ -173,7 +178,8 @@ def sinkhorn_newton_sparse(cost, r=None, c=None, eps: float = 0.01, *, keep: flo
         kept.append(mass)
     status = ended(errors[-1], tolerance, len(errors), "iterations", eps)
     if stuck:
-        status = Status("stopped", f"stopped: no step along the Newton direction gains anything at marginal error "
+        status = Status("stopped", "stopped: no step along the Newton direction gains anything at marginal "
+                                   "error "
                                    f"{errors[-1]:.1e}; take a larger tolerance, more sweeps or a larger eps",
                         len(errors))
     return Solution(P, x, y, eps, float((C * P).sum()), errors[-1], taken, steps, evaluations, products, status,

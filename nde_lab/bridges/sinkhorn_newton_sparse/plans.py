@@ -17,7 +17,8 @@ LIVE_EPS = Knob(0.01, low=0.003, high=0.1, scale="log", label="regularisation ε
 
 
 class GridProblem:
-    """What the figures on n sources and n targets share: masses and cost of a kind, and the log plan to begin with."""
+    """What the figures on n sources and n targets share: masses and cost of a kind, and the log plan to begin
+    with."""
     n = 32
 
     def data(self):
@@ -26,7 +27,8 @@ class GridProblem:
             r = c = 0 * s + 1 / self.n
         as_tensor = lambda a: torch.as_tensor(a, dtype=torch.float32)  # noqa: E731
         cost = line_cost(self.n, self.cost) if self.cost != "random" else torch.zeros(self.n, self.n)
-        return {"r": as_tensor(r), "c": as_tensor(c), "cost": as_tensor(cost), "at": torch.arange(1.0, self.n + 1)}
+        return {"r": as_tensor(r), "c": as_tensor(c), "cost": as_tensor(cost),
+                "at": torch.arange(1.0, self.n + 1)}
 
     def draws(self):
         return Draws(start={"cost": Uniform((self.n, self.n))} if self.cost == "random" else {})
@@ -60,7 +62,8 @@ class PlanOnGrid(GridProblem):
     def step(self, data, state, noise, live):
         L = sweep(state["L"], data["r"].log(), data["c"].log())
         P = torch.exp(L)
-        share = {f"kept{k}": (P * kept(L, torch.full_like(live["eps"], float(k * self.n)))).sum() for k in self.counts}
+        share = {f"kept{k}": (P * kept(L, torch.full_like(live["eps"], float(k * self.n)))).sum()
+                 for k in self.counts}
         return {"L": L}, share | {"error": error(L, data["r"], data["c"]), "ok": torch.isfinite(L).all(1)}
 
     def observe(self, data, state, noise, live):
@@ -71,11 +74,14 @@ class PlanOnGrid(GridProblem):
         return View([
             Panel("The plan", Axis("target"), Axis("source"),
                   [HeatMap("P", "at", "at", label="log10 of the mass", low=-8, high=0)],
-                  alt="Heat map of the plan. Random costs: bright cells strewn over a dark square, few in each row. "
-                      "Costs on a line: a bright band along a rising curve, wider with a stronger regularisation."),
+                  alt="Heat map of the plan. Random costs: bright cells strewn over a dark square, few in each "
+                      "row. "
+                      "Costs on a line: a bright band along a rising curve, wider with a stronger "
+                      "regularisation."),
             Panel("Mass in the largest entries", Axis("Sinkhorn sweep", low=0, high=60),
                   Axis("share of all mass", low=0, high=1.02),
                   [Line("history.step", f"history.kept{k}", role=roles[k], label=f"{k} per row")
                    for k in self.counts],
-                  alt="Three curves over sweeps, for two, four and eight entries per row on average. They rise in the "
+                  alt="Three curves over sweeps, for two, four and eight entries per row on average. They rise "
+                      "in the "
                       "first sweeps and then stay; the weaker the regularisation, the nearer to one.")])

@@ -15,7 +15,8 @@ def line_masses(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def random_assignment(n: int, *, seed: int) -> np.ndarray:
-    """n sources, n targets, costs independent and uniform on [0, 1], as in the paper's first experiment: (n, n)."""
+    """n sources, n targets, costs independent and uniform on [0, 1], as in the paper's first experiment: (n,
+    n)."""
     return np.random.default_rng(seed).random((n, n))
 
 
@@ -30,8 +31,8 @@ def line_cost(n: int, kind: str) -> np.ndarray:
 def digit_pair(power: int, *, first: int = 0, second: int = 1, fine: int = 2) -> tuple:
     """Two of scikit-learn's handwritten digits as masses on one grid of pixels: cost (N, N), r (N,), c (N,).
 
-    power  2: squared Euclidean distance of pixels; 1: sum of the horizontal and the vertical distance; both divided
-           by the largest cost, as the paper does
+    power  2: squared Euclidean distance of pixels; 1: sum of the horizontal and the vertical distance; both
+           divided by the largest cost, as the paper does
     first, second  places in the training part of ``load_digits``
     fine   each of the 8 x 8 pixels becomes fine x fine equal ones, N = (8 fine)^2
 

@@ -51,9 +51,12 @@ class SinkhornRace(GridProblem):
                   Axis("marginal error", scale="log", low=5e-8, high=2),
                   [Line("history.step", "history.sinkhorn", role="sde", label="Sinkhorn"),
                    Line("history.step", "history.sns", role="ode", label="SNS")],
-                  alt="Marginal error over iterations, logarithmic. Both curves run together during the first sweeps; "
-                      "then Sinkhorn goes on falling slowly, and SNS drops within a few steps to the rounding error."),
+                  alt="Marginal error over iterations, logarithmic. Both curves run together during the first "
+                      "sweeps; "
+                      "then Sinkhorn goes on falling slowly, and SNS drops within a few steps to the rounding "
+                      "error."),
             Panel("What Newton sees", Axis("target"), Axis("source"),
                   [HeatMap("P", "at", "at", label="log10 of the mass", low=-8, high=0)],
-                  alt="Heat map of the kept entries of the plan; all others are dark. With few per row only the "
+                  alt="Heat map of the kept entries of the plan; all others are dark. With few per row only "
+                      "the "
                       "largest stay.")])

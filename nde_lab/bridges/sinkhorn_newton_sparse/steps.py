@@ -1,8 +1,8 @@
 """Sweeps and sparse Newton steps as pure functions of tensors: what the live figures run, in any precision.
 
-The state is the logarithm L of the plan itself, not the potentials: a sweep adds a number to each row and to each
-column. In float32 potentials of the size of 1000 eps would leave an error of 1e-4 in the marginals; here only the
-entries with weight matter, and these stay near log(1/n).
+The state is the logarithm L of the plan itself, not the potentials: a sweep adds a number to each row and to
+each column. In float32 potentials of the size of 1000 eps would leave an error of 1e-4 in the marginals; here
+only the entries with weight matter, and these stay near log(1/n).
 """
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def kept(L: Tensor, count: Tensor) -> Tensor:
 def direction(P: Tensor, S: Tensor, g: Tensor) -> Tensor:
     """Conjugate gradients on [[diag(P 1), S], [S^T, diag(P^T 1)]] d = g, from zero, SOLVES products: (n + m,).
 
-    d is in units of eps. The solve is preconditioned by the diagonal, and g loses what rounding left along (1, -1).
+    d is in units of eps. The solve is preconditioned by the diagonal, and g loses what rounding left along (1,
+    -1).
     """
     n = P.shape[0]
     root = torch.cat([P.sum(1), P.sum(0)]).rsqrt()
@@ -78,7 +79,8 @@ def direction(P: Tensor, S: Tensor, g: Tensor) -> Tensor:
 
 
 def step_length(P: Tensor, g: Tensor, w: Tensor, slope: Tensor) -> Tensor:
-    """The largest of 1, 1/2, 1/4, ... whose gain obeys Armijo's condition; 0 if none does. w (n, m) = dx_i + dy_j."""
+    """The largest of 1, 1/2, 1/4, ... whose gain obeys Armijo's condition; 0 if none does. w (n, m) = dx_i +
+    dy_j."""
     def halve(found, alpha):
         a = alpha * w
         small = 0.5 * a * a * (1 + a / 3 + a * a / 12)
@@ -95,7 +97,7 @@ def newton(L: Tensor, r: Tensor, c: Tensor, count: Tensor) -> tuple[Tensor, Tens
     n, P = L.shape[0], torch.exp(L)
     g = torch.cat([r - P.sum(1), c - P.sum(0)])
     d = direction(P, P * kept(L, count), g)
-    d = torch.where(torch.isfinite(d).all(), d, torch.zeros_like(d))       # a solve that overflowed takes no step
+    d = torch.where(torch.isfinite(d).all(), d, torch.zeros_like(d))    # a solve that overflowed takes no step
     w = d[:n, None] + d[None, n:]
     alpha = step_length(P, g, w, (g * d).sum().clamp(min=0.0))
     return L + alpha * w, alpha

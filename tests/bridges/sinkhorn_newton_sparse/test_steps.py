@@ -1,4 +1,5 @@
-"""The tensors of the live figures do what the library's float64 code does, and the experiments obey the laws."""
+"""The tensors of the live figures do what the library's float64 code does, and the experiments obey the
+laws."""
 import numpy as np
 import pytest
 import torch
