@@ -25,7 +25,9 @@ from nde_lab.sweep import run_batch
 
 D, P, N, RUNS, STEPS = 100, 450, 500, 24, 60
 SMALL = {"LazyToRich, D = 10": (LazyToRich, {"D": 10}), "TurningUnits, D = 5, P = 30": (TurningUnits, {"D": 5, "P": 30}),
-         "TurningUnits": (TurningUnits, {}), "ModularAddition, p = 11, N = 20": (ModularAddition, {"p": 11, "N": 20})}
+         "TurningUnits": (TurningUnits, {}), "ModularAddition, p = 11, N = 50": (ModularAddition, {"p": 11, "N": 50})}
+
+CALM = {ModularAddition: {"lr": 1000.0}}        # no run diverges at this rate
 
 
 def rounds(variants: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
@@ -47,13 +49,13 @@ def scales(cls) -> list[float]:
 
 
 def batch(cls, fixed: dict, steps: int) -> None:
-    live = {n: k.default for n, k in cls.live.items()}
+    live = {n: k.default for n, k in cls.live.items()} | CALM.get(cls, {})
     run_batch(cls, fixed, [(live | {"alpha": a}, 0) for a in scales(cls)], steps)
 
 
 def one_by_one(cls, fixed: dict, steps: int) -> None:
     for alpha in scales(cls):
-        made = run(cls, {**fixed, "alpha": alpha}, seed=0, steps=steps)
+        made = run(cls, {**fixed, **CALM.get(cls, {}), "alpha": alpha}, seed=0, steps=steps)
         for _ in range(steps):
             made.step()
 
