@@ -12,8 +12,7 @@
     for (const box of document.querySelectorAll(kind.box)) {
       const tables = [...box.querySelectorAll(kind.table)].map((table) => ({
         table,
-        // What stands around a table and goes with it: a part's section with its heading.
-        hidden: kind.what === "papers" ? table.closest("section") ?? table : table,
+        hidden: table.closest(".ndl-part") ?? table,      // a part's heading goes with its table
         caption: plain(table.caption?.textContent ?? ""),
         rows: [...table.querySelectorAll(kind.row)].map((row) => ({
           row, text: plain(row.textContent), marked: row.querySelector(kind.marked) !== null })),

@@ -76,7 +76,7 @@ def test_without_the_script_all_claims_show(browser, tmp_path):
 
 def test_papers_without_a_chapter_are_found_part_by_part(show):
     def part(name, *rows):
-        return f"<section><h2>{name}</h2><table><tbody>{''.join(f'<tr><td>{r}</td></tr>' for r in rows)}</tbody></table></section>"
+        return f"<div class=ndl-part><h2>{name}</h2><table><tbody>{''.join(f'<tr><td>{r}</td></tr>' for r in rows)}</tbody></table></div>"
 
     none = "<span class=ndl-none>no chapter yet</span>"
     page = show(f"<div class=ndl-papers>{part('One', 'Alpha', 'Beta ' + none)}{part('Two', 'Gamma')}</div>", "ledger.js")

@@ -38,6 +38,8 @@ def markdown(part: str) -> str:
     """The page's text: one heading a module, and Sphinx's own description of what the module defines."""
     text = []
     for name in modules(part):
+        if not (importlib.import_module(name).__doc__ or "").strip():
+            continue                # a folder that holds modules, and says nothing itself
         text.append(f"## `{name.removeprefix('nde_lab.')}`\n\n```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n"
                     "   :member-order: bysource\n   :ignore-module-all:\n```")
     return "\n\n".join(text)

@@ -7,7 +7,8 @@ from html import escape
 
 from nde_lab.explore.page.chapters import Chapter
 
-BOX, HEIGHT, GAP, LANE, LABEL = 176, 56, 16, 46, 22     # width, height; between boxes, between rows, a group's name
+BOX, HEIGHT, GAP, LANE, LABEL = 168, 56, 26, 46, 22     # width, height; between boxes, between rows, a group's name
+LETTERS = 20      # of a title in a line of a box
 
 
 def before(book: list[Chapter]) -> dict[str, list[str]]:
@@ -55,7 +56,8 @@ def svg(book: list[Chapter], address: Callable[[str], str], *, columns: int, nam
     arrows, near = [], before(book)
     for target in place:
         sources = sorted((s for s in near[target] if s in place), key=lambda s: place[s][0])
-        arrows += [_arrow(place[source], place[target], (i + 1) / (len(sources) + 1)) for i, source in enumerate(sources)]
+        arrows += [_arrow(place[source], place[target], (i + 1) / (len(sources) + 1), 3 * (len(arrows) % 3 - 1))
+                   for i, source in enumerate(sources)]
     boxes = "".join(_box(chapter, *place[chapter.name], address(chapter.name)) for chapter in book)
     width, height = columns * (BOX + GAP) - GAP + 4, y + HEIGHT + 4
     return (f'<svg class="ndl-{name}" viewBox="-2 0 {width} {height}" role="group" aria-label="Map of the chapters: an arrow '
@@ -66,19 +68,26 @@ def svg(book: list[Chapter], address: Callable[[str], str], *, columns: int, nam
 
 
 def _box(chapter: Chapter, x: int, y: int, link: str) -> str:
-    lines = textwrap.wrap(chapter.title.split(":")[0], 24)[:3]
+    lines = textwrap.wrap(chapter.title.split(":")[0], LETTERS)[:3]
     top = y + HEIGHT / 2 + 5 - 8.5 * (len(lines) - 1)
     text = "".join(f'<tspan x="{x + BOX / 2:g}" y="{top + 17 * i:g}">{escape(line)}</tspan>' for i, line in enumerate(lines))
     return (f'<a href="{escape(link)}"><title>{escape(chapter.title)}</title><rect x="{x}" y="{y}" width="{BOX}" '
             f'height="{HEIGHT}" rx="8"/><text>{text}</text></a>')
 
 
-def _arrow(source: tuple[int, int], target: tuple[int, int], share: float) -> str:
-    """Down from a box to the top edge of a lower one (``share`` of its width), or sideways within a row."""
+def _arrow(source: tuple[int, int], target: tuple[int, int], share: float, aside: int) -> str:
+    """Down from a box to the top edge of a lower one (``share`` of its width), or sideways within a row. Past rows in
+    between it runs beside their boxes, ``aside`` from the middle of the gap, for an arrow behind a box would seem to end
+    there."""
     (x, y), (u, v) = source, target
     if v == y:
         if u == x + BOX + GAP:
             return f'<path d="M{x + BOX} {y + HEIGHT / 2:g}H{u - 1}"/>'
-        return f'<path d="M{x + BOX / 2:g} {y}C{x + BOX / 2:g} {y - 26} {u + BOX / 2:g} {y - 26} {u + BOX / 2:g} {y - 1}"/>'
-    start, end = x + BOX / 2, u + BOX * share
-    return f'<path d="M{start:g} {y + HEIGHT}C{start:g} {y + HEIGHT + 34} {end:g} {v - 34} {end:g} {v - 1}"/>'
+        start, end = x + 0.8 * BOX, u + BOX / 2
+        return f'<path d="M{start:g} {y}C{start:g} {y - 26} {end:g} {y - 26} {end:g} {y - 1}"/>'
+    start, end, bottom = x + BOX / 2, u + BOX * share, y + HEIGHT
+    if v - y <= HEIGHT + LANE:
+        return f'<path d="M{start:g} {bottom}C{start:g} {bottom + 34} {end:g} {v - 34} {end:g} {v - 1}"/>'
+    gap, after, last = min(x, u) + BOX + GAP / 2 + aside, bottom + LANE, v - LANE
+    return (f'<path d="M{start:g} {bottom}C{start:g} {bottom + 30} {gap:g} {after - 30} {gap:g} {after}V{last}'
+            f'C{gap:g} {last + 30} {end:g} {v - 30} {end:g} {v - 1}"/>')

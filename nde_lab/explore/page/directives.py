@@ -15,8 +15,12 @@ class Papers(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         box = nodes.container(classes=["ndl-papers"])
-        box += self.parse_text_to_nodes(papers_page.markdown(), allow_section_headings=True)
-        return box.children if self.env.app.builder.format != "html" else [box]
+        for name, text in papers_page.markdown().items():
+            part = nodes.container(classes=["ndl-part"])
+            part += [nodes.rubric("", name, **{"heading-level": 2})] if name else []
+            part += self.parse_text_to_nodes(text)
+            box += part
+        return [box]
 
 
 class Map(SphinxDirective):

@@ -27,22 +27,25 @@ def walked_in(slug: str, all_claims: list[claims.Claim], book: list[Chapter]) ->
     return [chapter for chapter in book if any(chapter.walks(paper=slug, module=home) for home in homes)]
 
 
-def as_markdown(rows: list[dict], *, all_claims: list[claims.Claim], book: list[Chapter]) -> str:
-    """A Markdown table for each part. rows: the ledger (``claims.ledger()``); links are relative to ``book/``."""
+def as_markdown(rows: list[dict], *, all_claims: list[claims.Claim], book: list[Chapter]) -> dict[str, str]:
+    """{"": a sentence that counts, name of a part: a Markdown table of its papers}.
+
+    rows: the ledger (``claims.ledger()``). Links are relative to ``book/``.
+    """
     walked = {slug: walked_in(slug, all_claims, book) for slug in papers()}
     begun = sum(bool(found) for found in walked.values())
-    text = [f"{begun} of {len(papers())} papers have a chapter or a part of one."]
+    text = {"": f"{begun} of {len(papers())} papers have a chapter or a part of one."}
     for part, name in PARTS.items():
-        lines = [f"## {name}", "", "| paper | chapter | claims that hold |", "|---|---|---|"]
+        lines = ["| paper | chapter | claims that hold |", "|---|---|---|"]
         for slug, paper in papers().items():
             if paper["part"] == part:
                 lines.append(f"| {_about(paper)} | {_where(walked[slug])} | {_held(slug, rows)} |")
-        text.append("\n".join(lines))
-    return "\n\n".join(text)
+        text[name] = "\n".join(lines)
+    return text
 
 
-def markdown() -> str:
-    """The table of the book as it is now."""
+def markdown() -> dict[str, str]:
+    """The tables of the book as it is now."""
     from nde_lab.explore.page.claims_page import whole_ledger
     return as_markdown(whole_ledger(), all_claims=claims.claims(), book=chapters())
 

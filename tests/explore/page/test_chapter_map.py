@@ -38,7 +38,7 @@ def test_every_chapter_of_the_book_is_a_box_that_links_to_it(columns):
     assert all(0 <= x <= width - cm.BOX and 0 <= y <= height - cm.HEIGHT for x, y in places)
     assert len(set(places)) == len(book), "no box hides another"
     longest = max(len(t.text) for t in drawn.iter("tspan"))
-    assert longest <= 24, "a line of a title must fit into its box"
+    assert longest <= cm.LETTERS, "a line of a title must fit into its box"
 
 
 def test_the_words_say_what_the_arrows_say():
@@ -57,3 +57,12 @@ def test_titles_are_text_and_addresses_are_quoted():
 def test_two_maps_on_one_page_have_names_of_their_own():
     ids = re.findall(r'id="([^"]+)"', cm.html([A, B], lambda name: name))
     assert len(ids) == len(set(ids)) == 2
+
+
+def test_no_arrow_runs_behind_a_box_that_it_does_not_end_at():
+    """Three rows of a group each: from the first to the third, beside the second."""
+    far = [chapter("a", group="1"), chapter("b", group="2"), chapter("c", "a", group="3")]
+    drawn = ET.fromstring(cm.svg(far, lambda name: name, columns=2, name="x"))
+    (arrow,) = drawn.findall("./g[@class='arrow']/path")
+    down = float(re.search(r"([\d.]+) [\d.]+V", arrow.get("d")).group(1))
+    assert cm.BOX < down < cm.BOX + cm.GAP

@@ -45,7 +45,8 @@ def test_every_chapter_shows_claims_and_says_what_it_needs(all_claims):
 def test_every_paper_with_claims_in_a_chapter_is_linked_and_the_others_are_marked(all_claims):
     book = ch.chapters()
     text = pp.as_markdown([], all_claims=all_claims, book=book)
-    rows = [line for line in text.splitlines() if line.startswith("| ") and "| chapter |" not in line]
+    assert list(text) == ["", *pp.PARTS.values()]
+    rows = [line for table in text.values() for line in table.splitlines() if line.startswith("| ") and "| chapter |" not in line]
     assert len(rows) == len(pp.papers())
     for (slug, paper), row in ((p, next(r for r in rows if p[1]["title"] in r)) for p in pp.papers().items()):
         walked = pp.walked_in(slug, all_claims, book)
@@ -58,8 +59,8 @@ def test_every_paper_with_claims_in_a_chapter_is_linked_and_the_others_are_marke
 def test_held_claims_are_counted_and_failures_count_as_such():
     row = {"paper": "score-sde", "verdict": {"holds": True}}
     text = pp.as_markdown([row, {**row, "verdict": {"holds": False}}, {**row, "verdict": None}], all_claims=[], book=[])
-    assert '<a href="claims.html#paper-score-sde">1 of 3</a>' in text
-    assert text.startswith("0 of 85 papers")
+    assert '<a href="claims.html#paper-score-sde">1 of 3</a>' in text["Diffusion"]
+    assert text[""].startswith("0 of 85 papers")
 
 
 CHAPTER = """---
