@@ -54,7 +54,9 @@ def link_claims(body: str, pathto, pages: set[str]) -> str:
     ``pages`` are the pages that the book has; without the reference there is no link to code."""
     def link(match) -> str:
         kind, paper, name = match.groups()
-        module, chapter = _homes().get((paper, name), ("", None))
+        if (paper, name) not in _homes():       # an output of an older package
+            return ""
+        module, chapter = _homes()[paper, name]
         if kind == "code" and f"book/api_{module.split('.')[1]}" in pages:
             address = f"{pathto('_modules/' + module.replace('.', '/'))}#{name}"
             return f' · <a href="{escape(address)}">code</a>'
