@@ -64,6 +64,7 @@ numfig = True
 autodoc_preserve_defaults = True      # as written, not as evaluated: no addresses in memory, no paths of this machine
 autodoc_typehints = "signature"
 viewcode_line_numbers = True
+html_domain_indices = False           # the pages of the reference are index enough
 bibtex_bibfiles = ["references.bib"]
 bibtex_reference_style = "author_year"
 suppress_warnings = []

@@ -52,7 +52,7 @@ def plain(app, what, name, found, options, lines: list[str]) -> None:
     for block in re.split(r"\n\s*\n", text):
         rows = block.splitlines()
         if all(row.startswith(" ") or not row for row in rows) and any(rows):
-            made.append("::\n\n" + "\n".join("   " + row for row in rows))       # an indented block is code
+            made.append(".. code-block:: text\n\n" + "\n".join("   " + row for row in rows))       # an indented block stays as it is
         else:
             made.append(_paragraph(rows))
     lines[:] = "\n\n".join(made).splitlines() + [""]
