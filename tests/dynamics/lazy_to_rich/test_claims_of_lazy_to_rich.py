@@ -44,5 +44,5 @@ def test_a_diagram_that_was_never_stored_says_how_to_make_it(monkeypatch):
 
 
 def test_a_small_diagram_by_sweep():
-    found = phase.times(alphas=(0.5, 8.0), bends=(0.25,), seeds=(0,), P=60, D=10, eta0=2.5, steps=300)
+    found = phase.times(alphas=(0.5, 8.0), bends=(0.25,), seeds=(0,), P=60, D=10, eta0=2.5, steps=120)
     assert found["test"].shape == (1, 2, 1) and found["final"][0, 0, 0] < found["final"][0, 1, 0]
