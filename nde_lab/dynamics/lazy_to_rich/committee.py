@@ -118,12 +118,14 @@ class TurningUnits:
                   [Points("along_start", "off_start", role="data", label="at the start"),
                    Points("along_now", "off_now", role="sde", label="now")],
                   alt="Weights of every unit in a plane: component along the target direction beta, and length of the "
-                      "rest. They start as a narrow column about zero and move out to both sides, along beta, far for "
+                      "rest. They start as a narrow column about zero and move out to both sides, along beta, "
+                      "far for "
                       "a small output scale and hardly at all for a large one."),
             Panel("Relative to the start", steps, Axis("value / value at the start", scale="log", low=1e-3, high=10),
                   [Line("at", "train", role="train", label="training loss"),
                    Line("at", "test", role="test", label="test loss"),
                    Line("at", "size", role="accent", label="size of the weights")],
                   alt="Training loss, test loss and root mean square size of the weights over steps, relative to their "
-                      "start, both axes logarithmic. The training loss falls first, then the test loss; the size of "
+                      "start, both axes logarithmic. The training loss falls first, then the test loss; the "
+                      "size of "
                       "the weights grows all the while.")])

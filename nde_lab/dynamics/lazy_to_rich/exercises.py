@@ -65,7 +65,8 @@ def one_step(answer):
 
 
 @exercise(hints=("Write w_i = sigma w_i' with w_i' of size one, and put it into f.",
-                 "f = alpha sigma (w'-mean . x) + alpha eps sigma^2 (x^T M' x) / 2: compare with f for sigma = 1.",
+                 "f = alpha sigma (w'-mean . x) + alpha eps sigma^2 (x^T M' x) / 2: compare with f for sigma "
+                 "= 1.",
                  "alpha' = alpha sigma, eps' = eps sigma."))
 def same_start(answer):
     """answer(sigma, alpha, eps) -> (alpha', eps') with which weights of size 1 train like weights of size sigma."""

@@ -160,7 +160,8 @@ def later_eigenvectors_are_learned_later() -> Verdict:
                          "on every seed", holds,
                    unit="step of 10 % loss on seen points; of 50 % on unseen ones; lowest unseen loss over the first",
                    note="Labels for both halves come from an eigenvector of all points together; how the paper makes its "
-                        "test labels we do not know. The order is the paper's: at j = 70 the unseen loss falls late, "
+                        "test labels we do not know. The order is the paper's: at j = 70 the unseen loss "
+                        "falls late, "
                         "to about half, and then rises; at j = 100 it never falls.")
 
 
