@@ -63,6 +63,7 @@ myst_heading_anchors = 3
 numfig = True
 autodoc_preserve_defaults = True      # as written, not as evaluated: no addresses in memory, no paths of this machine
 autodoc_typehints = "signature"
+toc_object_entries = False             # every page renders the contents: thousands of functions there cost a minute
 viewcode_line_numbers = True
 html_domain_indices = False           # the pages of the reference are index enough
 bibtex_bibfiles = ["references.bib"]
