@@ -1,9 +1,12 @@
-"""The empirical tangent kernel: time and memory of Jacobians in blocks and of the layer-wise form, beside a loop.
+"""The empirical tangent kernel: time and memory of Jacobians in blocks and of the layer-wise form, beside a
+loop.
 
     nde-lab bench tangent_kernel    or    python benchmarks/tangent_kernel.py [--repeats 3]
 
-One thread, float32. Each number comes from a process of its own: the seconds of the processor that one kernel took
-(the best of the repeats; the first of each kind warms up), and the growth of peak resident memory. The loop takes a
+One thread, float32. Each number comes from a process of its own: the seconds of the processor that one kernel
+took
+(the best of the repeats; the first of each kind warms up), and the growth of peak resident memory. The loop
+takes a
 gradient for each point, stacks them and multiplies: what one would write first.
 """
 from __future__ import annotations

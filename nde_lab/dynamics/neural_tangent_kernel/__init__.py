@@ -1,6 +1,7 @@
 """The neural tangent kernel: training a wide network as gradient descent with a kernel.
 
-Arthur Jacot, Franck Gabriel, Clement Hongler, NeurIPS 2018, arXiv 1806.07572. Limit kernels in ``limit``, networks in
+Arthur Jacot, Franck Gabriel, Clement Hongler, NeurIPS 2018, arXiv 1806.07572. Limit kernels in ``limit``,
+networks in
 ``network``, the kernel of any module in ``empirical``, training in closed form in ``flow``, the circle in
 ``circle``; experiments in ``functions``, ``modes`` and ``drift``; results in ``claims`` and ``table``.
 """

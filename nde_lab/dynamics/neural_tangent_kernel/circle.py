@@ -1,6 +1,7 @@
 """Points on the circle, where the limit kernel depends on the angle between two points alone.
 
-So on equally spaced points the Gram matrix is circulant, its eigenvectors are the Fourier modes, and its eigenvalues
+So on equally spaced points the Gram matrix is circulant, its eigenvectors are the Fourier modes, and its
+eigenvalues
 are a cosine transform of one row (arXiv 1806.07572, sections 6.1 and 6.2 work on the circle).
 """
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Quick claims: the limit kernel, its eigenvalues, what they say about training. What trains long is in ``table``."""
+"""Quick claims: the limit kernel, its eigenvalues, what they say about training. What trains long is in
+``table``."""
 from __future__ import annotations
 
 import torch
@@ -60,7 +61,8 @@ def waves_decay_at_their_eigenvalues() -> Verdict:
 @claim(paper=PAPER, where="Prop 2",
        says="the limit kernel is positive definite on the sphere if the activation is no polynomial and L is at least 2")
 def kernel_is_positive_definite() -> Verdict:
-    """Smallest eigenvalue of Theta/N over the largest, 12 points of the circle and 40 of the sphere in 5 dimensions."""
+    """Smallest eigenvalue of Theta/N over the largest, 12 points of the circle and 40 of the sphere in 5
+    dimensions."""
     z = torch.randn(40, 5, generator=torch.Generator().manual_seed(0), dtype=T64)
     sets = {"circle": on_circle(spaced(12, dtype=T64)), "sphere": z / z.norm(dim=1, keepdim=True)}
     rows, holds = {}, True
@@ -99,7 +101,8 @@ def large_bias_widens_the_gap() -> Verdict:
 @claim(paper=PAPER, where="Sec 5", seeds=5,
        says="the leading principal components are learned first, which argues for stopping early")
 def stopping_early_helps() -> Verdict:
-    """Digits: is it 5 or more? 400 pictures, 30 % of the labels flipped, or none; kernel flow, L = 3; 397 to test."""
+    """Digits: is it 5 or more? 400 pictures, 30 % of the labels flipped, or none; kernel flow, L = 3; 397 to
+    test."""
     rows, holds = {}, True
     for seed in range(5):
         gains = []

@@ -18,7 +18,8 @@ TIMES = torch.logspace(0, 7, 57, dtype=torch.float64)
 
 @dataclass(frozen=True)
 class NoisyDigits:
-    """Pixels x (n, 64) with labels y (n,) of +1 (the digit is 5 or more) and -1, some flipped; test pixels and clean
+    """Pixels x (n, 64) with labels y (n,) of +1 (the digit is 5 or more) and -1, some flipped; test pixels and
+    clean
     labels."""
     x: Tensor
     y: Tensor
@@ -27,7 +28,8 @@ class NoisyDigits:
 
 
 def noisy_digits(n: int = 400, *, flipped: float = 0.3, seed: int = 0) -> NoisyDigits:
-    """``n`` training pictures, a share ``flipped`` of whose labels is wrong. ValueError outside 0 <= flipped < 0.5."""
+    """``n`` training pictures, a share ``flipped`` of whose labels is wrong. ValueError outside 0 <= flipped <
+    0.5."""
     if not 0 <= flipped < 0.5:
         raise ValueError(f"the share of flipped labels lies between 0 and 0.5, got {flipped!r}")
     train, test = load_digits(seed=seed)
@@ -39,7 +41,8 @@ def noisy_digits(n: int = 400, *, flipped: float = 0.3, seed: int = 0) -> NoisyD
 
 
 def stopping_curve(data: NoisyDigits, *, depth: int = 3, beta: float = 0.1, on: str = "test") -> tuple[Tensor, Tensor]:
-    """(times, mean squared error) of the mean of the limit, from f = 0: on "test", or on the (noisy) "train" labels.
+    """(times, mean squared error) of the mean of the limit, from f = 0: on "test", or on the (noisy) "train"
+    labels.
     The last time is infinity."""
     Kx, y = (None, data.y) if on == "train" else (kernels(data.test_x, data.x, depth=depth, beta=beta)[1], data.test_y)
     flow = KernelFlow(kernels(data.x, depth=depth, beta=beta)[1], data.y)
@@ -48,7 +51,8 @@ def stopping_curve(data: NoisyDigits, *, depth: int = 3, beta: float = 0.1, on: 
 
 
 def accuracy(n: int = 1000, *, depth: int = 3, beta: float = 0.1, seed: int = 0) -> float:
-    """Share of the 397 test digits that kernel regression names rightly, from ``n`` pictures: ten tasks, one-hot less
+    """Share of the 397 test digits that kernel regression names rightly, from ``n`` pictures: ten tasks,
+    one-hot less
     1/10, at the end of time."""
     train, test = load_digits(seed=seed)
     x, y = train.pixels[:n].double(), torch.eye(10, dtype=torch.float64)[train.labels[:n]] - 0.1

@@ -1,6 +1,7 @@
 """Does the kernel stay? One network's tangent kernel on the circle during training.
 
-Jacot, Gabriel, Hongler, arXiv 1806.07572, theorem 2: at infinite width it does not move; figure 1: at finite width it
+Jacot, Gabriel, Hongler, arXiv 1806.07572, theorem 2: at infinite width it does not move; figure 1: at finite
+width it
 "inflates". The larger the targets, the further the weights must go, and the kernel with them.
 """
 from __future__ import annotations
@@ -19,7 +20,8 @@ from nde_lab.views import Axis, HeatMap, Line, Panel, Rule, View
 @experiment(paper=PAPER)
 @dataclass(frozen=True)
 class KernelDrift:
-    """One ReLU network (4 weight layers) learns ``scale`` x_1 x_2 at four points; its kernel on 32 points is watched.
+    """One ReLU network (4 weight layers) learns ``scale`` x_1 x_2 at four points; its kernel on 32 points is
+    watched.
 
     Live: the scale of the targets, felt from the start on.
     """

@@ -22,12 +22,15 @@ def tangent_kernel(module: nn.Module, x: Tensor, x2: Tensor | None = None, *, ou
                    memory: float = 5e8) -> Tensor:
     """The empirical tangent kernel (n, m) of ``module`` at its present parameters.
 
-    x, x2: inputs with the points on the first axis (default x2: x). Outputs of the module: (n,), (n, 1), or (n, k)
+    x, x2: inputs with the points on the first axis (default x2: x). Outputs of the module: (n,), (n, 1), or
+    (n, k)
     with ``output`` naming the one wanted. Parameters that need no gradient do not count. memory: bytes that the
-    Jacobians held at one time may take (the peak is about twice that); where all rows need more, most of it holds a
+    Jacobians held at one time may take (the peak is about twice that); where all rows need more, most of it
+    holds a
     block and the others pass by it, computed again for each block.
 
-    ValueError for no points, inputs of other shapes, several outputs without ``output``, no parameter, and a module
+    ValueError for no points, inputs of other shapes, several outputs without ``output``, no parameter, and a
+    module
     in training mode whose points feel each other (batch normalisation).
     """
     for name, points_ in (("x", x), ("x2", x if x2 is None else x2)):
@@ -79,7 +82,8 @@ def _scalar(out: Tensor, output: int | None) -> Tensor:
 
 
 def _in_blocks(rows, x, x2, held: int, passing: int) -> Tensor:
-    """Products of Jacobian rows: ``held`` of x at a time, and ``passing`` others by them. Of the kernel of x with
+    """Products of Jacobian rows: ``held`` of x at a time, and ``passing`` others by them. Of the kernel of x
+    with
     itself only the upper blocks are computed."""
     others, K = x if x2 is None else x2, None
     for a in range(0, len(x), held):
@@ -103,9 +107,11 @@ def _product(left, right) -> Tensor:
 
 
 def layerwise_kernel(module: nn.Sequential, x: Tensor, x2: Tensor | None = None) -> Tensor:
-    """The same kernel (n, m) of an ``nn.Sequential`` of ``nn.Linear`` and entry-by-entry activations, with one output.
+    """The same kernel (n, m) of an ``nn.Sequential`` of ``nn.Linear`` and entry-by-entry activations, with one
+    output.
 
-    One forward and one backward pass for all points, then Gram matrices: about n^2 (sum of the widths) operations
+    One forward and one backward pass for all points, then Gram matrices: about n^2 (sum of the widths)
+    operations
     where Jacobians take n^2 (number of parameters). A ``network.Network`` has its own form, ``Network.kernel``.
 
     ValueError for other layers, more than one output, or points of another size.
@@ -149,7 +155,8 @@ def _signals(module: nn.Sequential, x: Tensor) -> list[tuple[Tensor, Tensor]]:
 
 
 def per_sample_kernel(module: nn.Module, x: Tensor) -> Tensor:
-    """The plain way, for comparison: a gradient for each point in a loop, stacked to a Jacobian J, then J J^T."""
+    """The plain way, for comparison: a gradient for each point in a loop, stacked to a Jacobian J, then J
+    J^T."""
     params = [p for p in module.parameters() if p.requires_grad]
     rows = [torch.cat([g.reshape(-1) for g in torch.autograd.grad(module(point[None]).reshape(()), params)])
             for point in x]
@@ -158,7 +165,8 @@ def per_sample_kernel(module: nn.Module, x: Tensor) -> Tensor:
 
 
 def relative_change(now: Tensor, before: Tensor) -> float:
-    """Frobenius distance of two kernels over the size of the second. ValueError for different shapes or a zero."""
+    """Frobenius distance of two kernels over the size of the second. ValueError for different shapes or a
+    zero."""
     size = float(torch.linalg.norm(before))
     if now.shape != before.shape or not size > 0 or not math.isfinite(size):
         raise ValueError(f"relative_change compares kernels of one shape, the second finite and not zero, got shapes "

@@ -1,4 +1,5 @@
-"""The five exercises of the chapter on the tangent kernel; ``check.half_life(my_answer)`` answers with a hint."""
+"""The five exercises of the chapter on the tangent kernel; ``check.half_life(my_answer)`` answers with a
+hint."""
 from __future__ import annotations
 
 import math
@@ -30,7 +31,8 @@ def half_life(answer):
                  "gets from its own weights.",
                  "h @ h.T / n + β² + (d @ d.T) * (X @ X.T / n0 + β²), with d = (z > 0) * W1 / sqrt(n)."))
 def one_hidden_layer(answer):
-    """answer(X, W0, b0, W1, b1, beta) -> Theta (N, N) of W1 relu(W0 x / sqrt(n0) + beta b0) / sqrt(n) + beta b1."""
+    """answer(X, W0, b0, W1, b1, beta) -> Theta (N, N) of W1 relu(W0 x / sqrt(n0) + beta b0) / sqrt(n) + beta
+    b1."""
     for seed, (n0, n, beta) in enumerate(((2, 5, 0.1), (3, 8, 0.0), (4, 6, 1.0))):
         X, net = normal(4, n0, seed=seed), Network(n0, n, 2)
         p = net.start(seed=seed, dtype=T64)
@@ -66,7 +68,8 @@ def twins(answer):
                  "u - v is Gaussian of variance a + b - 2c, and E cos of a Gaussian of variance s is exp(-s/2).",
                  "exp(-(a + b)/2) sinh(c), and the same with cosh for the cosines."))
 def sine_layer(answer):
-    """answer(a, b, c) -> (E[sin u sin v], E[cos u cos v]) for centred Gaussian (u, v): the recursion of act = sin."""
+    """answer(a, b, c) -> (E[sin u sin v], E[cos u cos v]) for centred Gaussian (u, v): the recursion of act =
+    sin."""
     z, w = np.polynomial.hermite_e.hermegauss(80)
     w = w / w.sum()
     for a, b, c in ((1.0, 1.0, 0.5), (0.7, 1.4, -0.6), (0.3, 0.3, 0.3)):
@@ -85,7 +88,8 @@ def sine_layer(answer):
                  "The mean squared error is s² q² + τ² (1 - q)²: too little signal, too much noise. Minimise over q.",
                  "q = τ² / (s² + τ²), so t = log(1 + s²/τ²) / lam."))
 def best_stop(answer):
-    """answer(lam, s, tau) -> the time at which gradient flow should stop along one eigenvector: the label is s plus
+    """answer(lam, s, tau) -> the time at which gradient flow should stop along one eigenvector: the label is s
+    plus
     noise of standard deviation tau, the start is 0."""
     for lam, s, tau in ((0.1, 1.0, 0.5), (0.02, 1.0, 2.0), (0.5, 3.0, 0.1)):
         def error(t, lam=lam, s=s, tau=tau):

@@ -1,7 +1,9 @@
 """Training with a constant kernel, in closed form: on the data, off the data, and over random starts.
 
-Jacot, Gabriel, Hongler, arXiv 1806.07572, section 5. For the cost sum_i (f(x_i) - y_i)^2 / 2N a constant kernel K makes
-gradient flow linear: along an eigenvector of K/N with eigenvalue lam the residual decays as exp(-lam t) (in s steps
+Jacot, Gabriel, Hongler, arXiv 1806.07572, section 5. For the cost sum_i (f(x_i) - y_i)^2 / 2N a constant
+kernel K makes
+gradient flow linear: along an eigenvector of K/N with eigenvalue lam the residual decays as exp(-lam t) (in s
+steps
 of gradient descent with rate lr: as (1 - lr lam)^s).
 """
 from __future__ import annotations
@@ -15,8 +17,10 @@ from torch import Tensor
 class KernelFlow:
     """Kernel gradient descent on data: ``flow.at(t)``, ``flow.after(steps, lr)``, ``flow.limit()``.
 
-    K (N, N): kernel on the training points; y (N,) or (N, k): targets (k tasks at once); f0 like y: the function at
-    the start (default 0). Each of the three takes Kx (M, N), the kernel between other points and the training points,
+    K (N, N): kernel on the training points; y (N,) or (N, k): targets (k tasks at once); f0 like y: the
+    function at
+    the start (default 0). Each of the three takes Kx (M, N), the kernel between other points and the training
+    points,
     and f0x (M,) or (M, k), the start there; without them it answers on the training points. Float64 inside.
 
     ValueError for shapes that do not fit, a K that is not symmetric, and numbers that are not finite.
@@ -51,7 +55,8 @@ class KernelFlow:
         return self._move(torch.where(small, steps * lr, (1 - left) / self.rates.clamp(min=1e-300)), Kx, f0x)
 
     def limit(self, Kx: Tensor | None = None, f0x: Tensor | None = None) -> Tensor:
-        """The function at the end of time: kernel regression on what the start leaves (ridge to 0). Directions with
+        """The function at the end of time: kernel regression on what the start leaves (ridge to 0). Directions
+        with
         eigenvalue 0, up to rounding, are never learned."""
         return self._move(self._limit(), Kx, f0x)
 
@@ -62,7 +67,8 @@ class KernelFlow:
         return Kx @ (self.vectors * gain) @ self.vectors.T / self.N
 
     def best_rate(self) -> float:
-        """The learning rate 2 / (largest + smallest eigenvalue of K/N); from 2 / largest on descent diverges."""
+        """The learning rate 2 / (largest + smallest eigenvalue of K/N); from 2 / largest on descent
+        diverges."""
         return 2 / float(self.rates[-1] + self.rates[0])
 
     def _flow(self, t) -> Tensor:
@@ -92,7 +98,8 @@ def gaussian_limit(flow: KernelFlow, t: float, Kx: Tensor, covariance: Tensor, c
                    ) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (M,) of f_t(x) over random starts f_0 ~ GP(0, Sigma), infinite width.
 
-    Kx (M, N): tangent kernel between these points and the data; covariance (N, N), cross (M, N), variance (M,): Sigma
+    Kx (M, N): tangent kernel between these points and the data; covariance (N, N), cross (M, N), variance
+    (M,): Sigma
     on the data, between, and on the diagonal. ``flow``'s own f0 is not used; y must be (N,).
     """
     A = flow.propagator(t, Kx)
@@ -101,7 +108,8 @@ def gaussian_limit(flow: KernelFlow, t: float, Kx: Tensor, covariance: Tensor, c
 
 
 def spread(A: Tensor, covariance: Tensor, cross: Tensor, variance: Tensor) -> Tensor:
-    """Standard deviation (M,) of f_0(x) - A f_0(X): sqrt(Sigma_xx - 2 A Sigma_Xx + A Sigma_XX A^T), the diagonal."""
+    """Standard deviation (M,) of f_0(x) - A f_0(X): sqrt(Sigma_xx - 2 A Sigma_Xx + A Sigma_XX A^T), the
+    diagonal."""
     return (variance + ((A @ covariance - 2 * cross) * A).sum(1)).clamp(min=0).sqrt()
 
 
@@ -115,7 +123,8 @@ def percentile(mean: Tensor, deviation: Tensor, share: float) -> Tensor:
 def linearised(apply, params: dict[str, Tensor]):
     """``apply``'s first-order expansion about ``params``: (p, x) -> f(params, x) + df/dtheta (p - params).
 
-    ``apply(params, x)`` is any pure function of a flat dict (``Network.forward``, ``nets.functional(m).apply``)."""
+    ``apply(params, x)`` is any pure function of a flat dict (``Network.forward``,
+    ``nets.functional(m).apply``)."""
     start = {n: p.detach() for n, p in params.items()}
 
     def line(p, x):

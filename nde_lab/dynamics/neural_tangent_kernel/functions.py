@@ -26,7 +26,8 @@ class CircleNetworks:
     """Eight networks of ``width`` and ``depth`` weight layers learn x_1 x_2 at four points of the unit circle.
 
     The state also carries A (points, 4), with which the limit reads f_t(x) = f_0(x) + A_t (y - f_0(X)); descent
-    moves it by A <- A + lr Theta(x, X) (1 - A_X) / 4. Live: beta, the size of the biases (felt from the start on).
+    moves it by A <- A + lr Theta(x, X) (1 - A_X) / 4. Live: beta, the size of the biases (felt from the start
+    on).
     """
     width: int = knob(32, choices=(8, 32, 128), label="width n")
     depth: int = knob(3, choices=(2, 3, 4), label="weight layers L")

@@ -47,7 +47,8 @@ def check_beta(beta):
 def expectations(act: str, a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     """E[act(u) act(v)] and E[act'(u) act'(v)] for centred Gaussian (u, v), entry by entry.
 
-    a, b: variances of u and v; c: their covariance; shapes that broadcast. "relu": arc-cosine kernels of degree 1
+    a, b: variances of u and v; c: their covariance; shapes that broadcast. "relu": arc-cosine kernels of
+    degree 1
     and 0 (Cho and Saul 2009), halved; "erf": Williams 1997; "square" and "identity": Wick's formula.
     """
     check_act(act)
@@ -93,10 +94,12 @@ def points(x, what: str = "x") -> Tensor:
 
 def kernels(x: Tensor, x2: Tensor | None = None, *, act: str = "relu", depth: int = 3, beta=0.1
             ) -> tuple[Tensor, Tensor]:
-    """Sigma (n, m), the covariance of the outputs at the start, and Theta (n, m), the tangent kernel, at infinite
+    """Sigma (n, m), the covariance of the outputs at the start, and Theta (n, m), the tangent kernel, at
+    infinite
     width.
 
-    x: points (n, n_0); x2: points (m, n_0) (default: x). act: "relu", "erf", "square" or "identity"; depth: number
+    x: points (n, n_0); x2: points (m, n_0) (default: x). act: "relu", "erf", "square" or "identity"; depth:
+    number
     of weight layers L (1: a linear model); beta: size of the bias. ValueError for other shapes and values.
     """
     check_act(act), check_depth(depth), check_beta(beta)

@@ -1,6 +1,7 @@
 """Which part of a function is learned first: Fourier modes on the circle, and the eigenvalues that say so.
 
-Jacot, Gabriel, Hongler, arXiv 1806.07572, section 5: along an eigenvector of the kernel the residual decays at a rate
+Jacot, Gabriel, Hongler, arXiv 1806.07572, section 5: along an eigenvector of the kernel the residual decays at
+a rate
 given by its eigenvalue.
 """
 from __future__ import annotations
@@ -25,8 +26,10 @@ MODES = (1, 2, 4)
 class ModeDecay:
     """Three networks learn cos + cos 2 + cos 4 of the angle at 16 equally spaced points.
 
-    For k = 1, 2, 4 the residual's part along cos(k angle), as a share of its start (mean of the three networks), is
-    drawn beside (1 - lr lam_k)^s from the limit kernel. Live: beta, the size of the biases (felt from the start on).
+    For k = 1, 2, 4 the residual's part along cos(k angle), as a share of its start (mean of the three
+    networks), is
+    drawn beside (1 - lr lam_k)^s from the limit kernel. Live: beta, the size of the biases (felt from the
+    start on).
     """
     width: int = knob(64, choices=(16, 64, 256), label="width n")
     act: str = knob("relu", choices=LIMIT_ACTS, label="activation")
@@ -96,7 +99,8 @@ class ModeDecay:
 @experiment(paper=PAPER)
 @dataclass(frozen=True)
 class KernelSpectrum(Figure):
-    """The limit kernels around the circle and the eigenvalues of Theta for the waves k = 0 .. 10; nothing trains.
+    """The limit kernels around the circle and the eigenvalues of Theta for the waves k = 0 .. 10; nothing
+    trains.
 
     Live: the number of weight layers (1 to 6), and beta.
     """

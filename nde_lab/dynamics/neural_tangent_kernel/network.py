@@ -1,6 +1,7 @@
 """Networks in the tangent-kernel parametrisation, and their empirical kernel layer by layer.
 
-Jacot, Gabriel, Hongler, arXiv 1806.07572, section 2: all weights and biases are drawn from N(0, 1), and the forward
+Jacot, Gabriel, Hongler, arXiv 1806.07572, section 2: all weights and biases are drawn from N(0, 1), and the
+forward
 pass carries the factors,
 
     z_{l+1} = W_l h_l / sqrt(n_l) + beta b_l,    h_0 = x,    h_l = act(z_l),    f = z_L.
@@ -50,7 +51,8 @@ class Network:
         return {name: Normal(shape) for name, shape in shapes.items()}
 
     def start(self, *copies: int, seed: int = 0, dtype=torch.float32) -> Tensors:
-        """Random parameters from torch's generator: several times as fast as ``random.sample`` for wide networks."""
+        """Random parameters from torch's generator: several times as fast as ``random.sample`` for wide
+        networks."""
         generator = torch.Generator().manual_seed(seed)
         return {n: torch.randn(d.shape, generator=generator, dtype=dtype) for n, d in self.draws(*copies).items()}
 
@@ -72,7 +74,8 @@ class Network:
         return found
 
     def signals(self, params: Tensors, x: Tensor, beta=0.1) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """(f, [h_0 .. h_{L-1}], [delta_1 .. delta_L]): outputs (..., n), the input of each layer, and the derivative
+        """(f, [h_0 .. h_{L-1}], [delta_1 .. delta_L]): outputs (..., n), the input of each layer, and the
+        derivative
         of f in z_l, both (..., n, n_l)."""
         act, slope = ACTS[self.act]
         zs = self._layers(params, x, beta)
@@ -97,7 +100,8 @@ class Network:
         return x
 
     def cost(self, params: Tensors, x: Tensor, y: Tensor, beta=0.1) -> tuple[Tensor, Tensor]:
-        """(sum over the networks of mean_i (f(x_i) - y_i)^2 / 2, residuals (..., n)). A sum over networks keeps each
+        """(sum over the networks of mean_i (f(x_i) - y_i)^2 / 2, residuals (..., n)). A sum over networks
+        keeps each
         one's gradient its own."""
         residual = self.forward(params, x, beta) - y
         return residual.square().mean(-1).sum() / 2, residual

@@ -24,7 +24,8 @@ def relative(now, before) -> torch.Tensor:
 
 @functools.cache
 def trained(n: int) -> dict[str, list[float]]:
-    """Four networks (L = 4) after 500 steps on four points: relative changes, and RMS distance to their own limit."""
+    """Four networks (L = 4) after 500 steps on four points: relative changes, and RMS distance to their own
+    limit."""
     X, x, net = on_circle(torch.tensor(FOUR)), on_circle(spaced(64)), Network(2, n, 4)
     start = net.start(4, seed=n)
     end = net.train(start, X, product(X), 500)
@@ -67,7 +68,8 @@ def functions_come_to_kernel_regression() -> Verdict:
 @claim(paper=PAPER, where="Fig 1", cost="long", seeds=6, uses=USES,
        says="wide networks' kernels scatter less, and inflate less during training")
 def kernels_inflate() -> Verdict:
-    """L = 4, Theta(x_0, x) around the circle, 6 networks, before and after 200 steps with lr 1 on x_1 x_2 at 40 normal
+    """L = 4, Theta(x_0, x) around the circle, 6 networks, before and after 200 steps with lr 1 on x_1 x_2 at
+    40 normal
     inputs (the paper: n = 500 and 10000, ten networks)."""
     z = torch.randn(40, 2, generator=torch.Generator().manual_seed(0))
     x, rows, found = on_circle(spaced(64)), {}, {}

@@ -1,4 +1,5 @@
-"""Every claim of the paper: quick ones run, long ones are stored and up to date; and the digits behind two of them."""
+"""Every claim of the paper: quick ones run, long ones are stored and up to date; and the digits behind two of
+them."""
 import math
 
 import pytest

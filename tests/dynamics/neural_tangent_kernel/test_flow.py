@@ -1,4 +1,5 @@
-"""Training with a constant kernel: closed forms against step by step, linearised networks, Gaussian processes."""
+"""Training with a constant kernel: closed forms against step by step, linearised networks, Gaussian
+processes."""
 import math
 
 import pytest
