@@ -93,7 +93,8 @@ def main(arguments: list[str] | None = None) -> None:
         first = rows["loop"]
         print(f"\n{name}: {first['points']} points, {first['parameters']:,} parameters")
         for way, row in rows.items():
-            print(f"  {WAYS[way]:22s} {1e3 * row['seconds']:9.1f} ms   {first['seconds'] / row['seconds']:6.1f} x as fast"
+            print(f"  {WAYS[way]:22s} {1e3 * row['seconds']:9.1f} ms   "
+                  f"{first['seconds'] / row['seconds']:6.1f} x as fast"
                   f"   {row['mb']:7.0f} MB more, {row['all_mb']:.0f} MB in all", flush=True)
 
 

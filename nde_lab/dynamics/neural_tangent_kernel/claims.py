@@ -32,7 +32,8 @@ def kernel_concentrates() -> Verdict:
         slope = fitted_slope(list(spreads), list(spreads.values()))
         rows[f"{act}, slope of the spread in n"] = round(slope, 3)
         holds = holds and off < 0.05 and -0.65 < slope < -0.35
-    return Verdict(rows, "mean of 20 networks within 5 % at n = 1024; spread falls like n^-1/2 (-0.65 to -0.35)", holds,
+    return Verdict(rows, "mean of 20 networks within 5 % at n = 1024; spread falls like n^-1/2 (-0.65 to "
+                         "-0.35)", holds,
                    unit="distance of the mean from the limit; spread of single kernels")
 
 
@@ -59,7 +60,8 @@ def waves_decay_at_their_eigenvalues() -> Verdict:
 
 
 @claim(paper=PAPER, where="Prop 2",
-       says="the limit kernel is positive definite on the sphere if the activation is no polynomial and L is at least 2")
+       says="the limit kernel is positive definite on the sphere if the activation is no polynomial and L is "
+            "at least 2")
 def kernel_is_positive_definite() -> Verdict:
     """Smallest eigenvalue of Theta/N over the largest, 12 points of the circle and 40 of the sphere in 5
     dimensions."""
@@ -76,12 +78,15 @@ def kernel_is_positive_definite() -> Verdict:
                 # z^2 applied twice has degree 4: nine functions on the circle, 126 on the sphere (all 40 points).
                 singular = polynomial and not (act == "square" and depth == 3 and where == "sphere")
                 holds = holds and (abs(ratio) < 1e-12 if singular else ratio > 1e-12)
-    return Verdict(rows, "above 1e-12 for relu and erf; for z^2 and z zero where there are more points than polynomials",
+    return Verdict(rows, "above 1e-12 for relu and erf; for z^2 and z zero where there are more points than "
+                         "polynomials",
                    holds, unit="smallest eigenvalue / largest",
-                   note="z² at L = 3 spans 126 polynomials in five dimensions, so 40 points do not show it singular.")
+                   note="z² at L = 3 spans 126 polynomials in five dimensions, so 40 points do not show it "
+                        "singular.")
 
 
-@claim(paper=PAPER, where="Sec 6.3", says="β = 1 makes the gap between the first two eigenvalues about ten times larger")
+@claim(paper=PAPER, where="Sec 6.3", says="β = 1 makes the gap between the first two eigenvalues about ten "
+                                          "times larger")
 def large_bias_widens_the_gap() -> Verdict:
     """ReLU, L = 4, 512 of scikit-learn's digits (the paper: MNIST); eigenvalues of Theta/N."""
     from nde_lab.data import load_digits
@@ -94,8 +99,10 @@ def large_bias_widens_the_gap() -> Verdict:
     rows["growth of the ratio"] = round(growth, 1)
     return Verdict(rows, "the ratio of the two grows by a factor between 5 and 20", 5 < growth < 20,
                    unit="the three largest eigenvalues, and the first over the second",
-                   note="Read as the ratio, which is what makes training hard. The difference grows 35 times; with the "
-                        "paper's 0.0457 at β = 0.1 and some 3 at β = 1 (the biases alone) it would grow 70 times.")
+                   note="Read as the ratio, which is what makes training hard. The difference grows 35 times; "
+                        "with the "
+                        "paper's 0.0457 at β = 0.1 and some 3 at β = 1 (the biases alone) it would grow 70 "
+                        "times.")
 
 
 @claim(paper=PAPER, where="Sec 5", seeds=5,
@@ -115,7 +122,9 @@ def stopping_early_helps() -> Verdict:
                                         round(float(errors[-1]), 3)]
         rows[f"seed {seed}"].append(float(f"{gains[1]:.1g}"))
         holds = holds and gains[0] > 0.1 and gains[1] < 0.01
-    return Verdict(rows, "with wrong labels stopping at the best time saves over a tenth of the error; with right labels, "
+    return Verdict(rows, "with wrong labels stopping at the best time saves over a tenth of the error; with "
+                         "right labels, "
                          "less than a hundredth", holds,
-                   unit="best time; mean squared test error there, and at the end of time; share saved with right labels",
+                   unit="best time; mean squared test error there, and at the end of time; share saved with "
+                        "right labels",
                    note="With 200 pictures in place of 400 the saving is smaller, 2 to 19 %.")

@@ -62,11 +62,14 @@ def accuracy(n: int = 1000, *, depth: int = 3, beta: float = 0.1, seed: int = 0)
 
 
 def stopping_view() -> View:
-    return View([Panel("When to stop", Axis("time of the kernel flow", scale="log"), Axis("mean squared error", low=0),
+    return View([Panel("When to stop", Axis("time of the kernel flow", scale="log"), Axis("mean squared "
+                                                                             "error", low=0),
                        [Line("t", "train", role="train", label="training labels, 30 % of them wrong"),
                         Line("t", "test", role="test", label="test digits, right labels")],
-                       alt="Mean squared error over the time of the kernel flow, time axis logarithmic. The error on "
-                           "the training labels falls to zero. On test digits it falls, is smallest at a time of some "
+                       alt="Mean squared error over the time of the kernel flow, time axis logarithmic. The "
+                           "error on "
+                           "the training labels falls to zero. On test digits it falls, is smallest at a time "
+                           "of some "
                            "thousands, and rises again.")], columns=1)
 
 

@@ -71,13 +71,17 @@ class KernelDrift:
         return View([
             Panel("The tangent kernel now", Axis("angle of x, radians"), Axis("angle of x', radians"),
                   [HeatMap("kernel", "angle", "angle", label="Θ(x, x')", low=0, high=2)], equal=True,
-                  alt="Heat map of the tangent kernel between 32 points of the circle: a bright ridge where the two "
-                      "angles agree. In a narrow network it is lopsided, and it grows brighter during training."),
+                  alt="Heat map of the tangent kernel between 32 points of the circle: a bright ridge where "
+                      "the two "
+                      "angles agree. In a narrow network it is lopsided, and it grows brighter during "
+                      "training."),
             Panel("Relative change since the start", steps, Axis("change", scale="log", low=1e-3, high=30),
                   [Line("history.step", "history.kernel", role="test", label="kernel Θ"),
                    Line("history.step", "history.outer", role="ode", label="weights of the first layer"),
                    Line("history.step", "history.inner", role="sde", label="weights of a hidden layer"),
                    Rule(1.0)],
-                  alt="Relative change over steps, axis logarithmic, of the kernel and of the weights of two layers. "
-                      "All rise and level off; the kernel lies far above the weights, and the hidden layer moves "
+                  alt="Relative change over steps, axis logarithmic, of the kernel and of the weights of two "
+                      "layers. "
+                      "All rise and level off; the kernel lies far above the weights, and the hidden layer "
+                      "moves "
                       "least. Wider networks move less.")])

@@ -41,7 +41,8 @@ def tangent_kernel(module: nn.Module, x: Tensor, x2: Tensor | None = None, *, ou
         raise ValueError(f"points of x have shape {tuple(x.shape[1:])}, those of x2 {tuple(x2.shape[1:])}; "
                          "they must agree")
     if module.training and any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in module.modules()):
-        raise ValueError("with batch normalisation in training mode an output depends on the other points; call "
+        raise ValueError("with batch normalisation in training mode an output depends on the other points; "
+                         "call "
                          "module.eval() first")
     params = {n: p.detach() for n, p in module.named_parameters() if p.requires_grad}
     if not params:
@@ -75,7 +76,8 @@ def _scalar(out: Tensor, output: int | None) -> Tensor:
     """The wanted entry of the output for one point."""
     out = out.reshape(-1)
     if output is None and len(out) != 1:
-        raise ValueError(f"the module has {len(out)} outputs a point; say which one by output=0 .. {len(out) - 1}")
+        raise ValueError(f"the module has {len(out)} outputs a point; say which one by output=0 .. "
+                         f"{len(out) - 1}")
     if output is not None and not (isinstance(output, int) and 0 <= output < len(out)):
         raise ValueError(f"output={output!r}, but the module has the outputs 0 .. {len(out) - 1}")
     return out[output or 0]
@@ -121,7 +123,8 @@ def layerwise_kernel(module: nn.Sequential, x: Tensor, x2: Tensor | None = None)
              and not getattr(m, "function", None)] if isinstance(module, nn.Sequential) else [type(module).__name__]
     linear = [m for m in module if isinstance(m, nn.Linear)] if not other else []
     if other or not linear:
-        raise ValueError(f"layerwise_kernel takes an nn.Sequential of nn.Linear and activations that act entry by "
+        raise ValueError(f"layerwise_kernel takes an nn.Sequential of nn.Linear and activations that act "
+                         f"entry by "
                          f"entry, got {', '.join(other) or 'no linear layer'}; use tangent_kernel")
     if linear[-1].out_features != 1:
         raise ValueError(f"the module has {linear[-1].out_features} outputs; layerwise_kernel takes one, "
@@ -169,6 +172,7 @@ def relative_change(now: Tensor, before: Tensor) -> float:
     zero."""
     size = float(torch.linalg.norm(before))
     if now.shape != before.shape or not size > 0 or not math.isfinite(size):
-        raise ValueError(f"relative_change compares kernels of one shape, the second finite and not zero, got shapes "
+        raise ValueError(f"relative_change compares kernels of one shape, the second finite and not zero, got "
+                         f"shapes "
                          f"{tuple(now.shape)} and {tuple(before.shape)}, size {size:g}")
     return float(torch.linalg.norm(now - before)) / size

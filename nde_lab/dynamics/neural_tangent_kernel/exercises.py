@@ -21,13 +21,16 @@ def half_life(answer):
     """answer(lam, lr) -> steps of gradient descent that halve the residual of eigenvalue lam (of K/N)."""
     for lam, lr in ((0.05, 1.0), (0.3, 1.0), (0.3, 2.5)):
         left = (1 - lr * lam) ** float(answer(lam, lr))
-        require(abs(left - 0.5) < 1e-3, f"with λ = {lam:g} and rate {lr:g}, after your {float(answer(lam, lr)):.4g} "
+        require(abs(left - 0.5) < 1e-3, f"with λ = {lam:g} and rate {lr:g}, after your "
+                                        f"{float(answer(lam, lr)):.4g} "
                                         f"steps {left:.3g} of the residual is left, not one half.")
     return "one half is left each time. A wave with a tenth of the eigenvalue waits about ten times as long."
 
 
-@exercise(hints=("f depends on four sets of parameters. Add up, for each set, the product of the two gradients.",
-                 "The last layer gives h(x)·h(x')/n + β². The first: df/dz_j = W1_j relu'(z_j)/sqrt(n), times what z_j "
+@exercise(hints=("f depends on four sets of parameters. Add up, for each set, the product of the two "
+                 "gradients.",
+                 "The last layer gives h(x)·h(x')/n + β². The first: df/dz_j = W1_j relu'(z_j)/sqrt(n), times "
+                 "what z_j "
                  "gets from its own weights.",
                  "h @ h.T / n + β² + (d @ d.T) * (X @ X.T / n0 + β²), with d = (z > 0) * W1 / sqrt(n)."))
 def one_hidden_layer(answer):
@@ -40,7 +43,8 @@ def one_hidden_layer(answer):
         got = torch.as_tensor(answer(X, p["W0"], p["b0"], p["W1"], p["b1"], beta), dtype=T64)
         require(got.shape == (4, 4), f"for 4 points the kernel has shape (4, 4); yours has {tuple(got.shape)}.")
         off = float((got - true).abs().max())
-        require(off < 1e-8, f"with n0 = {n0}, n = {n}, β = {beta:g} an entry is off by {off:.3g}; the largest entry is "
+        require(off < 1e-8, f"with n0 = {n0}, n = {n}, β = {beta:g} an entry is off by {off:.3g}; the largest "
+                            f"entry is "
                             f"{float(true.abs().max()):.3g}.")
     return "equal to the Jacobian's product for three networks. No Jacobian was needed."
 
@@ -59,13 +63,15 @@ def twins(answer):
     K = kernels(x, act="square", depth=2, beta=0.0)[1]
     lam = torch.linalg.eigvalsh(K)
     share = float(lam[0] / lam[1])
-    require(share < 1e-6, f"the smaller eigenvalue of their kernel is {share:.3g} of the larger: with time the network "
+    require(share < 1e-6, f"the smaller eigenvalue of their kernel is {share:.3g} of the larger: with time "
+                          f"the network "
                           "does tell them apart.")
     return "an eigenvalue is 0: whatever the targets, both points get the same output for ever."
 
 
 @exercise(hints=("Products of sines and cosines are sums: sin u sin v = (cos(u - v) - cos(u + v)) / 2.",
-                 "u - v is Gaussian of variance a + b - 2c, and E cos of a Gaussian of variance s is exp(-s/2).",
+                 "u - v is Gaussian of variance a + b - 2c, and E cos of a Gaussian of variance s is "
+                 "exp(-s/2).",
                  "exp(-(a + b)/2) sinh(c), and the same with cosh for the cosines."))
 def sine_layer(answer):
     """answer(a, b, c) -> (E[sin u sin v], E[cos u cos v]) for centred Gaussian (u, v): the recursion of act =
@@ -79,13 +85,16 @@ def sine_layer(answer):
         require(len(got) == 2, f"two numbers are asked for; you gave {len(got)}.")
         for name, f, said in (("sin u sin v", np.sin, got[0]), ("cos u cos v", np.cos, got[1])):
             true = float((w[:, None] * w[None] * f(u) * f(v)).sum())
-            require(abs(said - true) < 1e-6, f"with a = {a:g}, b = {b:g}, c = {c:g} the mean of {name} is {true:.4g}; "
+            require(abs(said - true) < 1e-6, f"with a = {a:g}, b = {b:g}, c = {c:g} the mean of {name} is "
+                                             f"{true:.4g}; "
                                              f"you say {said:.4g}.")
     return "both means agree with quadrature. You have made a limit kernel that the library does not have."
 
 
-@exercise(hints=("After time t the flow has learned the share 1 - q of what the label says, with q = exp(-lam t).",
-                 "The mean squared error is s² q² + τ² (1 - q)²: too little signal, too much noise. Minimise over q.",
+@exercise(hints=("After time t the flow has learned the share 1 - q of what the label says, with q = exp(-lam "
+                 "t).",
+                 "The mean squared error is s² q² + τ² (1 - q)²: too little signal, too much noise. Minimise "
+                 "over q.",
                  "q = τ² / (s² + τ²), so t = log(1 + s²/τ²) / lam."))
 def best_stop(answer):
     """answer(lam, s, tau) -> the time at which gradient flow should stop along one eigenvector: the label is s

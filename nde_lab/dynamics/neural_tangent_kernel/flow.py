@@ -49,7 +49,8 @@ class KernelFlow:
     def after(self, steps: int, lr: float, Kx: Tensor | None = None, f0x: Tensor | None = None) -> Tensor:
         """The function after ``steps`` of gradient descent with rate ``lr``."""
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0 or not lr > 0:
-            raise ValueError(f"descent takes whole steps >= 0 and a rate > 0, got steps={steps!r} and lr={lr!r}")
+            raise ValueError(f"descent takes whole steps >= 0 and a rate > 0, got steps={steps!r} and "
+                             f"lr={lr!r}")
         left = (1 - lr * self.rates) ** steps
         small = lr * self.rates < 1e-9      # 1 - (1 - lr lam)^s would lose all digits
         return self._move(torch.where(small, steps * lr, (1 - left) / self.rates.clamp(min=1e-300)), Kx, f0x)
@@ -88,7 +89,8 @@ class KernelFlow:
         if Kx is None:
             return self.f0 + self.K @ coefficients
         if Kx.dim() != 2 or Kx.shape[1] != self.N:
-            raise ValueError(f"Kx is the kernel between other points and the {self.N} training points, (M, {self.N}), "
+            raise ValueError(f"Kx is the kernel between other points and the {self.N} training points, (M, "
+                             f"{self.N}), "
                              f"got {tuple(Kx.shape)}")
         moved = Kx.to(torch.float64) @ coefficients
         return moved if f0x is None else moved + f0x.to(torch.float64)

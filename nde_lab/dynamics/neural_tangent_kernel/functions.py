@@ -93,12 +93,16 @@ class CircleNetworks:
                   [Band("angle", "low", "high", role="truth", label="limit: 10th to 90th percentile"),
                    Line("angle", "mean", role="truth", label="limit: median"),
                    Paths("angle", "f", role="sde", label="networks"), Points("at", "y", label="data")],
-                  alt="Eight functions on the circle, thin lines, and a grey band. At first lines and band are spread "
-                      "everywhere; with training both close in on the four data points and stay apart between them. "
+                  alt="Eight functions on the circle, thin lines, and a grey band. At first lines and band "
+                      "are spread "
+                      "everywhere; with training both close in on the four data points and stay apart between "
+                      "them. "
                       "The wider the networks, the better the lines keep to the band."),
             Panel("Tangent kernel between angle 0 and the others", angle, Axis("Θ"),
                   [Paths("angle", "first", role="neutral", label="at the start"),
                    Paths("angle", "now", role="sde", label="now"), Line("angle", "limit", role="truth", label="limit")],
-                  alt="The tangent kernel of each network as a function of the angle: a hill around 0. Narrow networks "
-                      "scatter widely about the dotted limit, and during training their hills rise; those of wide "
+                  alt="The tangent kernel of each network as a function of the angle: a hill around 0. Narrow "
+                      "networks "
+                      "scatter widely about the dotted limit, and during training their hills rise; those of "
+                      "wide "
                       "networks lie close to it and hardly move.")])

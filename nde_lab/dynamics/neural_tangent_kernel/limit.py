@@ -88,7 +88,8 @@ def points(x, what: str = "x") -> Tensor:
     """``x`` as a matrix of points (n, n_0); a ValueError for other shapes, empty sets and integers."""
     if not isinstance(x, Tensor) or x.dim() != 2 or 0 in x.shape or not x.is_floating_point():
         got = f"{x.dtype} of shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
-        raise ValueError(f"{what} is a float tensor of shape (points, inputs) with at least one of each, got {got}")
+        raise ValueError(f"{what} is a float tensor of shape (points, inputs) with at least one of each, got "
+                         f"{got}")
     return x
 
 

@@ -87,11 +87,14 @@ class ModeDecay:
                   Axis("f", low=-4, high=4),
                   [Line("angle", "truth", role="truth", label="cos + cos 2 + cos 4 of the angle"),
                    Paths("angle", "f", role="sde", label="networks"), Points("at", "y", label="data")],
-                  alt="Three functions on the circle, a dotted target of three waves, and data points. The slow waves "
+                  alt="Three functions on the circle, a dotted target of three waves, and data points. The "
+                      "slow waves "
                       "of the target appear first; its fastest wiggle comes last."),
-            Panel("What is left of each wave", steps, Axis("share of the residual", scale="log", low=1e-2, high=2),
+            Panel("What is left of each wave", steps, Axis("share of the "
+                  "residual", scale="log", low=1e-2, high=2),
                   decays,
-                  alt="Shares of the residual over steps, share axis logarithmic, for the waves k = 1, 2 and 4. "
+                  alt="Shares of the residual over steps, share axis logarithmic, for the waves k = 1, 2 and "
+                      "4. "
                       "Each falls along a nearly straight line, k = 1 fastest and k = 4 slowest, and "
                       "a dotted line from the limit kernel lies close to each.")])
 
@@ -129,9 +132,14 @@ class KernelSpectrum(Figure):
             Panel("Kernels around the circle", Axis("angle between two points, radians", low=-3.2, high=3.2),
                   Axis("kernel"), [Line("angle", "theta", role="ode", label="tangent kernel Θ"),
                                    Line("angle", "sigma", role="sde", label="covariance Σ at the start")],
-                  alt="The limit kernels against the angle between two points: both are largest where the points "
-                      "coincide. The tangent kernel, dashed, is a steeper hill than the covariance. Larger biases lift both."),
-            Panel("Rate of each wave", Axis("wave number k"), Axis("eigenvalue λ of Θ", scale="log", low=1e-5, high=10),
+                  alt="The limit kernels against the angle between two points: both are largest where the "
+                      "points "
+                      "coincide. The tangent kernel, dashed, is a steeper hill than the covariance. Larger "
+                      "biases lift both."),
+            Panel("Rate of each wave", Axis("wave number k"), Axis("eigenvalue λ of "
+                                                                   "Θ", scale="log", low=1e-5, high=10),
                   [Bars("k", "rates", role="ode")],
-                  alt="Eigenvalues of the tangent kernel for the waves k = 0 to 10, axis logarithmic: they fall by "
-                      "hundreds from k = 0 to k = 10. Larger biases raise the bar of k = 0 far above all others.")])
+                  alt="Eigenvalues of the tangent kernel for the waves k = 0 to 10, axis logarithmic: they "
+                      "fall by "
+                      "hundreds from k = 0 to k = 10. Larger biases raise the bar of k = 0 far above all "
+                      "others.")])

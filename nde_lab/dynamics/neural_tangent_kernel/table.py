@@ -52,7 +52,8 @@ def kernel_stays_in_wide_networks() -> Verdict:
     slopes = {part: round(fitted_slope(widths, found[part]), 2) for part in found}
     rows["slope in n"] = list(slopes.values())
     return Verdict(rows, "the change of the kernel falls faster than n^-0.5", slopes["kernel"] < -0.5,
-                   unit="relative change of the kernel, of the first layer's weights, of a hidden layer's weights",
+                   unit="relative change of the kernel, of the first layer's weights, of a hidden layer's "
+                        "weights",
                    note="The paper's proofs bound it by n^-1/2; n^-1 is what later work finds.")
 
 
@@ -62,7 +63,8 @@ def functions_come_to_kernel_regression() -> Verdict:
     """RMS distance around the circle of the trained network from f_inf with its own f_0."""
     rows = {f"n = {n}": round(mean(trained(n)["rms"]), 4) for n in (32, 128, 512)}
     a, b, c = rows.values()
-    return Verdict(rows, "it falls from n = 32 to 128 to 512", a > b > c, unit="RMS distance, mean of 4 networks")
+    return Verdict(rows, "it falls from n = 32 to 128 to 512", a > b > c, unit="RMS distance, mean of 4 "
+                                                                               "networks")
 
 
 @claim(paper=PAPER, where="Fig 1", cost="long", seeds=6, uses=USES,
@@ -83,8 +85,10 @@ def kernels_inflate() -> Verdict:
         found[n] = [float(before.std(0).mean() / before.mean()), float(after.mean() / before.mean())]
         rows[f"n = {n}"] = [round(v, 3) for v in found[n]]
     (s1, g1), (s2, g2), (s3, g3) = found.values()
-    return Verdict(rows, "scatter and growth fall with n; the kernels grow at each n", s1 > s2 > s3 and g1 > g2 > g3 > 1,
-                   unit="scatter of kernels at the start, relative; mean kernel after training over that before")
+    return Verdict(rows, "scatter and growth fall with n; the kernels grow at each "
+                         "n", s1 > s2 > s3 and g1 > g2 > g3 > 1,
+                   unit="scatter of kernels at the start, relative; mean kernel after training over that "
+                        "before")
 
 
 @claim(paper=PAPER, where="Fig 2", cost="long", seeds=200, uses=USES,
@@ -107,11 +111,13 @@ def percentiles_of_trained_networks() -> Verdict:
         off = [float(((f.quantile(p, 0) - edge) / law[1]).abs().mean()) for p, edge in
                zip((0.1, 0.5, 0.9), (low, middle, high), strict=True)]
         rows[f"n = {n}"] = [round(v, 3) for v in (shares[n], *off)]
-    return Verdict(rows, "80 % of the networks between the 10th and the 90th percentile, within 5 %, at both widths",
+    return Verdict(rows, "80 % of the networks between the 10th and the 90th percentile, within 5 %, at both "
+                         "widths",
                    all(abs(s - 0.8) < 0.05 for s in shares.values()),
                    unit="share between them; distance of the 10th, 50th, 90th percentile from the limit's, in "
                         "standard deviations of the limit (means over the circle)",
-                   note="Close to the bound at both widths: the networks scatter some 10 % more than the limit, and "
+                   note="Close to the bound at both widths: the networks scatter some 10 % more than the "
+                        "limit, and "
                         "their middle is off by a quarter of its spread.")
 
 
@@ -138,6 +144,7 @@ def second_component_of_digits() -> Verdict:
     rows["limit"] = [round(line, 3), 0.0]
     a, b, c = (abs(ends[n] - line) for n in ends)
     holds = a > b > c and strays[50] > strays[200] > strays[800] and ends[50] < line
-    return Verdict(rows, "distance from the line and part off the component fall with n; the narrowest is ahead of it",
+    return Verdict(rows, "distance from the line and part off the component fall with n; the narrowest is "
+                         "ahead of it",
                    holds, unit="what is left of f2 after 60 steps; RMS of what is not f2, mean of 3 networks",
                    note=f"The second eigenvalue is {lam:.4f}.")
