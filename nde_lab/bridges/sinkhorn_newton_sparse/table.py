@@ -50,7 +50,8 @@ def steps_against_kept_entries() -> Verdict:
     bounds = {2: 60, 3: 24, 4: 18, 6: 17}
     holds = all(s <= bounds[k] for k in bounds for s in rows[k])
     return Verdict({f"k = {k}": s for k, s in rows.items()},
-                   "at most 60 steps for k = 2, 24 for 3, 18 for 4, 17 for 6 (what another implementation took)",
+                   "at most 60 steps for k = 2, 24 for 3, 18 for 4, 17 for 6 (what another implementation "
+                   "took)",
                    holds, unit="Newton steps, 3 seeds")
 
 
