@@ -71,7 +71,7 @@ class CloudPaths(Figure):
                    Points("zero", "x0", role="data", label="crowd at t = 0, and at t = 1"),
                    Points("one", "x1", role="data")],
                   alt="Paths of the bridge over time from a crowd of points at the left to another at the right. With "
-                      "little noise they are nearly straight and never cross; with much noise they wander and "
+                      "little noise they are nearly straight and hardly cross; with much noise they wander and "
                       "cross; with a strong pull they first run to 0 and fan out at the end."),
             Panel("Who goes where", Axis("start, by rank"), Axis("end, by rank"),
                   [HeatMap("plan", "rank", "rank", label="P(end | start)", low=0.0, high=0.15)],
