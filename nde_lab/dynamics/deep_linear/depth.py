@@ -1,7 +1,7 @@
 """What depth costs: tuned learning time against the number of matrices, in closed form.
 
-Saxe, McClelland, Ganguli, arXiv 1312.6120, section 2: N du/dt = N u^(2 - 2/N) (s - u), the stable rate of order
-1/N. """
+Saxe, McClelland, Ganguli, arXiv 1312.6120, section 2: du/dt = N u^(2 - 2/N) (s - u), with a stable learning
+rate of order 1/N. """
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -2,8 +2,8 @@
 
 A network is a list of matrices, the one that meets the input first; a task is the matrix Σ of input-output
 correlations (a sum over examples, the paper's Σ^31), with inputs for which the sum of x x^T is the identity.
-The loss is then ½ |Σ - W_N ... W_1|^2 up to a constant. Float64 on request; nothing here is traced for the
-page. """
+The loss is then ½ |Σ - W_N ... W_1|^2 up to a constant. All in float64; nothing here is traced for the page.
+"""
 from __future__ import annotations
 
 from collections.abc import Sequence
