@@ -92,7 +92,7 @@ def eigenvalues(D: int, eps: float) -> dict[str, tuple[float, int]]:
     """Eigenvalues of ``first_kernel`` over x ~ N(0, I / D), each with the dimension of its space.
 
     "linear" functions: 1 / D; "quadratic" forms x^T Q x with tr Q = 0: 2 eps^2 / D^2; "radial", the one
-    eigenfunction that mixes the constant and |x|^2: eps^2 (1 / D + 2 / D^2). The paper prints 2 eps / D^2 for the
+    function |x|^2 (a constant and a form of degree two): eps^2 (1 / D + 2 / D^2). The paper prints 2 eps / D^2 for the
     second in its main text, and the third without eps^2 in its appendix.
     """
     return {"linear": (1 / D, D), "quadratic": (2 * eps**2 / D**2, D * (D + 1) // 2 - 1),

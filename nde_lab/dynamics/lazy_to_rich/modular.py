@@ -104,4 +104,4 @@ class ModularAddition:
                    Line("at", "test", role="test", label="loss, unseen pairs"),
                    Line("at", "size", role="accent", label="norm of the weights")],
                   alt="Losses start at 1; that of the seen pairs falls while that of the unseen ones stays, and then both "
-                      "go to zero. The norm of all weights, relative to its start, never falls: it grows threefold.")])
+                      "go to zero. The norm of all weights, relative to its start, ends two to four times as large.")])
