@@ -108,4 +108,4 @@ def best_stop(answer):
         require(t >= 0 and error(t) < best * (1 + 1e-6) + 1e-12,
                 f"with λ = {lam:g}, s = {s:g}, τ = {tau:g} stopping at {t:.4g} leaves a mean squared error of "
                 f"{error(max(t, 0.0)):.4g}; {best:.4g} can be had.")
-    return "the least error each time. Along slow waves one stops early: their labels are mostly noise by then."
+    return "the least error each time. The noisier the label the earlier; the smaller the eigenvalue the later."
