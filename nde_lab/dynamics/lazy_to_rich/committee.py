@@ -126,6 +126,5 @@ class TurningUnits:
                    Line("at", "test", role="test", label="test loss"),
                    Line("at", "size", role="accent", label="size of the weights")],
                   alt="Training loss, test loss and root mean square size of the weights over steps, relative to their "
-                      "start, both axes logarithmic. The training loss falls first, then the test loss; the "
-                      "size of "
-                      "the weights grows all the while.")])
+                      "start, both axes logarithmic. The training loss falls first, then the test loss; "
+                      "meanwhile the size of the weights grows, if the start is centred and α is not small.")])

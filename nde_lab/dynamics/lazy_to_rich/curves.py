@@ -109,7 +109,7 @@ class LazyToRich:
                    Line("at", "test", role="test", label="test"),
                    Line("at", "lazy", role="truth", label="test, lazy limit")],
                   alt="Losses over steps, step axis logarithmic. The training loss falls first, the test loss later: "
-                      "to nearly zero for a small output scale, while for a large one it stays on the dotted "
+                      "to nearly zero for a small output scale, while for a large one it stays close to the dotted "
                       "curve "
                       "of the lazy limit, near two thirds of its start."),
             Panel("The test loss in three parts", steps, Axis("part of the test loss", low=0, high=0.8),
