@@ -75,12 +75,10 @@ class CloudPlan:
                    Points("ax", "ay", role="ode", label="sources"),
                    Points("bx", "by", role="test", label="targets")], equal=True,
                   alt="Sources in the middle of a square, targets around them, dotted lines between. With a "
-                      "weak "
-                      "regularisation each source has one line; with a strong one its lines fan out to many "
-                      "targets."),
+                      "weak regularisation each source has one line or a few; with a strong one its lines fan "
+                      "out to many targets."),
             Panel("How far the rows are off", Axis("Sinkhorn sweep", low=0, high=80),
                   Axis("marginal error", scale="log", low=1e-7, high=2),
                   [Line("history.step", "history.error", role="train", label="error")],
                   alt="Marginal error against sweeps, logarithmic: it falls steeply with a strong "
-                      "regularisation "
-                      "and hardly at all with a weak one.")])
+                      "regularisation and slowly with a weak one.")])
