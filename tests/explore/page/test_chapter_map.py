@@ -39,6 +39,8 @@ def test_every_chapter_of_the_book_is_a_box_that_links_to_it(columns):
     assert len(set(places)) == len(book), "no box hides another"
     longest = max(len(t.text) for t in drawn.iter("tspan"))
     assert longest <= cm.LETTERS, "a line of a title must fit into its box"
+    boxes = ["".join(text.itertext()) for text in drawn.iter("text") if text.find("tspan") is not None]
+    assert len(set(boxes)) == len(book), "two boxes say the same"
 
 
 def test_the_words_say_what_the_arrows_say():
