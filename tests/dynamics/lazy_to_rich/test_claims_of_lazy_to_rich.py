@@ -1,23 +1,17 @@
 """Every claim of the paper: quick ones run, long ones are stored and up to date; the stored diagram can be drawn."""
 import numpy as np
-import pytest
+from claim_laws import claim_laws
 
 from nde_lab.claims import claims
 from nde_lab.dynamics.lazy_to_rich import phase
 
-PAPER = "grokking-lazy-to-rich"
-ALL = claims(paper=PAPER)
-FAILS = {"stated_kernel_spectrum"}              # a factor eps and a factor eps^2 are missing in print
-
-
-@pytest.mark.parametrize("claim", [c for c in ALL if c.cost == "quick"], ids=lambda c: c.name)
-def test_quick_claims_come_out_as_the_chapter_says(claim):
-    assert claim.function().holds == (claim.name not in FAILS)
-
-
-@pytest.mark.parametrize("claim", [c for c in ALL if c.cost == "long"], ids=lambda c: c.name)
-def test_long_claims_are_stored_and_fresh(claim):
-    assert claim.stale() == ""
+FAILS = {
+    "stated_kernel_spectrum",                       # a factor eps and a factor eps^2 are missing in print
+    "weight_scale_acts_through_its_square",         # it also acts through eps sigma
+    "later_eigenvectors_are_learned_later",         # j = 70 passes the half on one seed of five
+    "delay_is_longest_when_lazy_and_misaligned",    # at alpha = 1 the largest eps is out of order
+}
+test_quick, test_long, test_fails_are_claims = claim_laws(claims(paper="grokking-lazy-to-rich"), FAILS)
 
 
 def test_rows_that_rise_and_then_end():

@@ -4,21 +4,12 @@ import math
 
 import pytest
 import torch
+from claim_laws import claim_laws
 
 from nde_lab.claims import claims
 from nde_lab.dynamics.neural_tangent_kernel.digits import accuracy, noisy_digits, stopping_curve, stopping_view
 
-ALL = claims(paper="neural-tangent-kernel")
-
-
-@pytest.mark.parametrize("claim", [c for c in ALL if c.cost == "quick"], ids=lambda c: c.name)
-def test_quick_claims_hold(claim):
-    assert claim.function().holds
-
-
-@pytest.mark.parametrize("claim", [c for c in ALL if c.cost == "long"], ids=lambda c: c.name)
-def test_long_claims_are_stored_and_fresh(claim):
-    assert claim.stale() == ""
+test_quick, test_long, test_fails_are_claims = claim_laws(claims(paper="neural-tangent-kernel"))
 
 
 def test_noisy_digits_flip_the_asked_share_of_training_labels_alone():

@@ -1,25 +1,18 @@
 """Every claim of the paper: quick ones run, long ones are stored and up to date."""
 import numpy as np
 import pytest
+from claim_laws import claim_laws
 
 from nde_lab.claims import claims
 from nde_lab.dynamics.scaling_laws_grokking import phase
 
-PAPER = "provable-scaling-laws-grokking"
-ALL = claims(paper=PAPER)
-QUICK = [c for c in ALL if c.cost == "quick"]
-LONG = [c for c in ALL if c.cost == "long"]
-FAILS = {"stated_energy_values"}                # four times as large as stated
-
-
-@pytest.mark.parametrize("claim", QUICK, ids=lambda c: c.name)
-def test_quick_claims_come_out_as_the_chapter_says(claim):
-    assert claim.function().holds == (claim.name not in FAILS)
-
-
-@pytest.mark.parametrize("claim", LONG, ids=lambda c: c.name)
-def test_long_claims_are_stored_and_fresh(claim):
-    assert claim.stale() == ""
+FAILS = {
+    "stated_energy_values",             # four times as large as stated
+    "output_layer_moves_first",         # about twice as far after 5 steps, not more than twice
+    "decay_keeps_the_gradient_alive",   # at the larger rate Adam's own jitter fills G_F
+    "muon_with_few_units",              # no gain in this small task
+}
+test_quick, test_long, test_fails_are_claims = claim_laws(claims(paper="provable-scaling-laws-grokking"), FAILS)
 
 
 def test_crossing_reads_off_one_half():
